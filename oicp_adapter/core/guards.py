@@ -1,0 +1,224 @@
+"""What no plan may do by accident: withdraw many EVSEs, or turn a fleet to Unknown (P4). Pure.
+
+The danger: an export that lost a region, a wrong vocabulary, a stuck clock. Each guard looks at the finished plan
+and answers with a `Refusal`: the text and the override command an operator needs at 03:00. What a refusal
+withholds stays at Hubject as last acknowledged; everything else flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from oicp_adapter.core.model import Cause, EvseStatus
+from oicp_adapter.core.plan import Change, FullLoadPlan, Plan
+from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence
+
+SHOWN_KEYS = 5
+"""How many EvseIDs a refusal names; the rest are listed by `status`."""
+
+
+class Guard(StrEnum):
+    """The guards, by the name that `status` and the logs use."""
+
+    WITHDRAWAL = "withdrawal"
+    MASS_UNKNOWN = "mass_unknown"
+    BASELINE = "baseline"
+    ADOPT_COUNT = "adopt_count"
+    FIRST_RUN = "first_run"
+
+
+class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits. Shares are fractions of the published set."""
+
+    withdrawal_share: float = 0.10
+    withdrawal_count: int = 5
+    mass_share: float = 0.50
+    mass_count: int = 5
+    mass_stale_after: float = 900.0
+    """Seconds after which a mass staleness is believed."""
+
+
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person allowed, for this run only."""
+
+    withdrawals: int | None = None
+    adopt: int | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A guard's no, as a value."""
+
+    guard: Guard
+    text: str
+    hint: str
+    keys: tuple[str, ...] = ()
+    """What is withheld because of it."""
+
+
+def published(rows: Iterable[EvseRow]) -> int:
+    """How many EVSEs Hubject is believed to show to drivers."""
+    return sum(1 for row in rows if row.held)
+
+
+def day_of(now: float) -> str:
+    """The UTC day an account entry belongs to."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+
+
+def grown(state: OperatorState, count: int, *, now: float) -> OperatorState:
+    """Keep today's largest published set, and only the last 7 days."""
+    today, oldest = day_of(now), day_of(now - WEEK)
+    largest = {day: size for day, size in state.largest.items() if oldest <= day}
+    largest[today] = max(largest.get(today, 0), count)
+    return state if largest == state.largest else msgspec.structs.replace(state, largest=largest)
+
+
+def withdrawal_guard(
+    planned: Collection[str],
+    rows: Collection[EvseRow],
+    state: OperatorState,
+    policy: GuardPolicy,
+    *,
+    now: float,
+    allowed: int | None,
+    operator: str,
+) -> Refusal | None:
+    """P4: the withdrawals of the last 7 days and the planned ones, against the largest set of those days."""
+    if not planned:
+        return None
+    if allowed is not None and len(planned) <= allowed:
+        return None
+    account = {row.key for row in rows if row.withdrawn_at is not None and now - row.withdrawn_at < WEEK}
+    total = len(account.union(planned))
+    base = max(grown(state, published(rows), now=now).largest.values())
+    if total <= policy.withdrawal_count or total <= policy.withdrawal_share * base:
+        return None
+    earlier = total - len(planned)
+    names = [row.wire_id for row in rows if row.key in planned]
+    return Refusal(
+        guard=Guard.WITHDRAWAL,
+        text=(
+            f"{len(planned)} EVSEs would leave the drivers' maps"
+            + (f" ({earlier} more did within 7 days)" if earlier else "")
+            + f": {total} of {base} is more than {policy.withdrawal_share:.0%}. Withheld: {_some(names)}"
+        ),
+        hint=(
+            "if the source is wrong, repair it; if they are really gone: "
+            f"oicp-adapter resync {operator} --allow-withdrawal {len(planned)}"
+        ),
+        keys=tuple(planned),
+    )
+
+
+def mass_unknown(plan: Plan, rows: dict[str, EvseRow], policy: GuardPolicy) -> list[Change]:
+    """The changes to Unknown by staleness or unmapped values, if they are too many at once; else none."""
+    suspects = [change for change in plan.changes if _turns_unknown(change, rows[change.key])]
+    size = published(rows.values())
+    if len(suspects) <= policy.mass_count or len(suspects) <= policy.mass_share * size:
+        return []
+    return suspects
+
+
+def _turns_unknown(change: Change, row: EvseRow) -> bool:
+    return (
+        change.status is EvseStatus.UNKNOWN
+        and row.held
+        and row.status is not EvseStatus.UNKNOWN
+        and row.cause is not Cause.REPORTED
+    )
+
+
+def mass_guard(
+    suspects: list[Change],
+    rows: dict[str, EvseRow],
+    policy: GuardPolicy,
+    *,
+    now: float,
+    since: float,
+) -> Refusal | None:
+    """Staleness passes once it has lasted `mass_stale_after`; unmapped values only when a person corrects them."""
+    believed = now - since >= policy.mass_stale_after
+    keys = tuple(
+        change.key for change in suspects if not (believed and rows[change.key].cause is Cause.STALE)
+    )
+    if not keys:
+        return None
+    unmapped = [rows[key] for key in keys if rows[key].cause is Cause.UNMAPPED]
+    if unmapped:
+        values = sorted({row.value for row in unmapped})
+        why = f"{len(unmapped)} by values no table knows ({_some(values)})"
+        hint = "check `vocabulary`, or map the values under `mapping.overrides`; then it passes by itself"
+    else:
+        minutes = policy.mass_stale_after / 60
+        why = "by missing signs of life"
+        hint = f"check the backend's heartbeats; it is believed if it lasts {minutes:.0f} min"
+    return Refusal(
+        guard=Guard.MASS_UNKNOWN,
+        text=f"{len(suspects)} of {published(rows.values())} published EVSEs would turn to Unknown, {why}",
+        hint=hint,
+        keys=keys,
+    )
+
+
+def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
+    """A first run with more than half of its values unmapped publishes nothing (P4)."""
+    if any(row.status is not None or row.in_doubt_since is not None for row in rows):
+        return None
+    wanted = [row for row in rows if row.desired is not None and row.first_missing is None]
+    unmapped = [row for row in wanted if row.cause is Cause.UNMAPPED]
+    if len(unmapped) * 2 <= len(wanted):
+        return None
+    values = sorted({row.value for row in unmapped})
+    return Refusal(
+        guard=Guard.FIRST_RUN,
+        text=(
+            f"nothing is published: this would be the first load, and {len(unmapped)} of {len(wanted)} EVSEs "
+            f"report values no table knows: {_some(values)}"
+        ),
+        hint="check `vocabulary`, or map the values under `mapping.overrides`",
+        keys=tuple(row.key for row in wanted),
+    )
+
+
+def baseline_guard(
+    full: FullLoadPlan, state: OperatorState, *, adopt: int | None, operator: str
+) -> Refusal | None:
+    """No fullLoad while it is unknown what Hubject held before us; `--adopt N` only with exactly N records."""
+    count = len(full.records)
+    deletes = "Hubject will delete everything else it holds for this operator"
+    if adopt is not None and adopt != count:
+        return Refusal(
+            guard=Guard.ADOPT_COUNT,
+            text=f"--adopt {adopt}, but the full load would hold {count} records; {deletes}",
+            hint=f"check the number; if {count} is right: oicp-adapter resync {operator} --adopt {count}",
+        )
+    if state.baseline or adopt is not None:
+        return None
+    return Refusal(
+        guard=Guard.BASELINE,
+        text=(
+            "no full load is sent: what Hubject held before our first full load is unknown. "
+            f"It would hold {count} records, and {deletes}"
+        ),
+        hint=f'oicp-adapter resync {operator} --adopt {count}, or first_full_load = "automatic"',
+    )
+
+
+def forgettable(row: EvseRow, *, now: float) -> bool:
+    """Nothing of it matters any more: not at Hubject, not in the source, its share in the account expired."""
+    return (
+        row.presence is Presence.ABSENT
+        and row.first_missing is not None
+        and row.in_doubt_since is None
+        and (row.withdrawn_at is None or now - row.withdrawn_at >= WEEK)
+    )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:SHOWN_KEYS])
+    more = len(names) - SHOWN_KEYS
+    return f"{shown} and {more} more" if more > 0 else shown

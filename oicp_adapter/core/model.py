@@ -1,0 +1,136 @@
+"""The words everything else is said in: what a source reports, and what Hubject should hold.
+
+All times are seconds since the Unix epoch, UTC, as float. `None` means "not known", never "now".
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class EvseStatus(StrEnum):
+    """The EvseStatus values of OICP 2.3 (EvseStatusType)."""
+
+    AVAILABLE = "Available"
+    RESERVED = "Reserved"
+    OCCUPIED = "Occupied"
+    OUT_OF_SERVICE = "OutOfService"
+    EVSE_NOT_FOUND = "EvseNotFound"
+    UNKNOWN = "Unknown"
+
+
+class ActionType(StrEnum):
+    """The ActionType values of OICP 2.3 (eRoamingPushEvseStatus)."""
+
+    FULL_LOAD = "fullLoad"
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Cause(StrEnum):
+    """Why a status came out as it did, as far as the mass guard has to know (P4)."""
+
+    REPORTED = "reported"
+    """The source said so."""
+    STALE = "stale"
+    """Unknown because signs of life or the state are too old."""
+    UNMAPPED = "unmapped"
+    """Unknown because no table knows the source's value."""
+
+
+class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One row of the operator's backend: an EVSE, or one connector of it. Spelled as the source spells it."""
+
+    evse_id: str | None = None
+    """EvseID as the source spells it; None when the source has none for this row."""
+    station_id: str | None = None
+    connector_id: str | None = None
+    """"0" is the whole station (OCPP)."""
+    status: str | None = None
+    vocabulary: str | None = None
+    """Overrides the source's vocabulary for this row."""
+    updated_at: float | None = None
+    """Time of the last change of state. Orders duplicates; never ages a state by itself."""
+    last_heartbeat: float | None = None
+    last_seen: float | None = None
+    connection: str | None = None
+    station_status: str | None = None
+    charging: str | None = None
+    lifecycle: str | None = None
+    error_code: str | None = None
+    vendor: str | None = None
+    model: str | None = None
+    origin: str = ""
+    """Where it stands in the source, for people: "line 17", "location 42, EVSE 3"."""
+
+
+class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
+    """One read of a source."""
+
+    records: list[SourceRecord]
+    complete: bool
+    """Only a complete read may let an EVSE go (DESIGN section 5)."""
+    problems: tuple[str, ...] = ()
+    """Why it is not complete, or what was odd, in words for an operator."""
+    as_of: float | None = None
+    """How old the picture is (a file's modification time)."""
+
+
+class ConnectorState(msgspec.Struct, frozen=True, gc=False):
+    """The last state seen of one connector, remembered across restarts (Preparing after charging)."""
+
+    connector: str
+    """station/connector as the source names them; "" where an EVSE has no connectors."""
+    value: str
+    charging: bool
+    """In a charging session (or finishing one) when last seen."""
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What Hubject should hold for one EVSE, and why."""
+
+    key: str
+    """Identity of the EVSE (`oicp_adapter.core.ids`): equal spellings share it."""
+    wire_id: str
+    """The EvseID as it would be sent."""
+    status: EvseStatus | None
+    """None: not published ("skip"); publishable → None means gone."""
+    rule: str
+    """The rule that decided, named so that a person can find and change it."""
+    value: str
+    """The source's value the rule looked at."""
+    source_time: float | None = None
+    cause: Cause = Cause.REPORTED
+    connectors: tuple[ConnectorState, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A source record that cannot be published, with the reason; listed with the quarantine."""
+
+    evse_id: str
+    """As the source spells it; "" when the source gave none."""
+    reason: str
+    origin: str = ""
+
+
+class UnmappedValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A source value no table knows, with the setting that would map it."""
+
+    vocabulary: str
+    value: str
+    count: int
+    hint: str
+
+
+class MappedFleet(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole read, mapped."""
+
+    desired: dict[str, Desired]
+    """By key; contains skipped EVSEs too (status None): they are seen, so they are not missing."""
+    rejected: tuple[Rejected, ...] = ()
+    unmapped: tuple[UnmappedValue, ...] = ()
+    duplicates: int = 0
+    """EVSEs that occurred more than once and were settled by the duplicate rule."""

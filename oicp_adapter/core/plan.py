@@ -1,0 +1,273 @@
+"""What should be sent, and why: ledger rows in, a frozen plan out. Nothing is sent from here.
+
+The danger: a plan made from a read that saw only half of the fleet. Only a complete read may let an EVSE go, and
+only when an earlier complete read, at least `missing_after` before, missed it too (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from enum import Enum, StrEnum
+from types import MappingProxyType
+
+import msgspec
+
+from oicp_adapter.core.model import ActionType, EvseStatus
+from oicp_adapter.core.records import EvseRow, Presence
+
+
+NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
+
+
+class Hold(Enum):
+    """Not a status: leave the EVSE at Hubject as it is."""
+
+    HOLD = "hold"
+
+
+Target = EvseStatus | Hold | None
+
+
+class Missing(StrEnum):
+    """What becomes of an EVSE the source no longer has."""
+
+    EVSE_NOT_FOUND = "EvseNotFound"
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+class Mode(StrEnum):
+    """How far a cycle goes."""
+
+    DELTA = "delta"
+    RECONCILE = "reconcile"
+    """Also retries due quarantine and re-asserts."""
+
+
+class Kind(StrEnum):
+    """Why a record is sent; the counters of the reconcile summary."""
+
+    NEW = "new"
+    STATUS = "status"
+    WITHDRAWAL = "withdrawal"
+    """Leaves the drivers' maps: EvseNotFound or delete, for whatever reason."""
+    IN_DOUBT = "in_doubt"
+    REASSERT = "reassert"
+    QUARANTINE = "quarantine"
+
+
+class PlanPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's choices a plan depends on. Times in seconds."""
+
+    settle: float = 60.0
+    missing: Missing = Missing.EVSE_NOT_FOUND
+    missing_after: float = 60.0
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One record of a request to come."""
+
+    key: str
+    wire_id: str
+    action: ActionType
+    status: EvseStatus | None
+    """None: the record is deleted."""
+    kind: Kind
+    reason: str
+    previous: EvseStatus | None
+    presence: Presence
+    since: float | None
+    """When the source was first seen to differ."""
+    held: bool
+    """Hubject is believed to show this EVSE to drivers now."""
+
+    @property
+    def withdraws(self) -> bool:
+        """It takes an EVSE off the drivers' maps (P4)."""
+        return self.held and self.status in (None, EvseStatus.EVSE_NOT_FOUND)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished decision."""
+
+    changes: tuple[Change, ...]
+    """Oldest change first."""
+    unchanged: int = 0
+    waiting: int = 0
+    """In doubt, settle not yet over."""
+    quarantined: int = 0
+    missing: int = 0
+    """Missing from the source, not yet long enough to be gone; or kept although gone."""
+    withheld: Mapping[str, str] = {}
+    """Key → the guard that withholds its change."""
+
+    @property
+    def withdrawals(self) -> list[Change]:
+        """The changes P4 counts."""
+        return [change for change in self.changes if change.withdraws]
+
+
+class FullLoadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything Hubject should hold for the operator, for one fullLoad."""
+
+    records: tuple[tuple[str, str, EvseStatus], ...]
+    """(key, EvseID, status)"""
+    withdraws: tuple[str, ...]
+    """Keys drivers would no longer see: left out, or EvseNotFound."""
+    leaves_out: tuple[str, ...]
+    """Keys of known rows that are not in it."""
+    waiting: int = 0
+    """Records in doubt: while there are any, it must not be sent."""
+
+
+def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
+    """Missing from two complete reads at least `missing_after` apart, or unpublished that long."""
+    return row.first_missing is not None and now - row.first_missing >= policy.missing_after
+
+
+def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, withheld: bool = False) -> Target:
+    """The status Hubject should hold now; None: nothing (delete); HOLD: leave it as it is, send nothing."""
+    missing = row.first_missing is not None
+    if withheld:
+        return row.status or Hold.HOLD
+    if not missing:
+        withdraws = row.held and row.desired is EvseStatus.EVSE_NOT_FOUND
+        return (row.status if withdraws and not complete else row.desired) or Hold.HOLD
+    if not (complete and gone(row, policy, now=now)) or policy.missing is Missing.KEEP:
+        return row.status or (row.desired if row.in_doubt_since is not None else None) or Hold.HOLD
+    if row.presence is Presence.ABSENT:
+        return Hold.HOLD
+    return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND
+
+
+def make_plan(
+    rows: Iterable[EvseRow],
+    policy: PlanPolicy,
+    *,
+    now: float,
+    complete: bool,
+    mode: Mode = Mode.DELTA,
+    withheld: Mapping[str, str] = NOTHING_WITHHELD,
+) -> Plan:
+    """Decide for every EVSE. `complete`: the read this follows may let EVSEs go. `withheld`: key → guard."""
+    changes: list[Change] = []
+    unchanged = waiting = quarantined = missing = 0
+    for row in rows:
+        if row.first_missing is not None and row.held:
+            missing += 1
+        if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
+            waiting += 1
+            continue
+        status = target(row, policy, now=now, complete=complete, withheld=row.key in withheld)
+        change = None if status is Hold.HOLD else _decide(row, status, now=now, mode=mode)
+        if change is not None:
+            changes.append(change)
+        elif row.quarantine is not None:
+            quarantined += 1
+        elif row.in_doubt_since is not None:
+            waiting += 1
+        else:
+            unchanged += 1
+    changes.sort(key=_oldest_first)
+    return Plan(
+        changes=tuple(changes),
+        unchanged=unchanged,
+        waiting=waiting,
+        quarantined=quarantined,
+        missing=missing,
+        withheld=withheld,
+    )
+
+
+def make_full_load(
+    rows: Iterable[EvseRow],
+    policy: PlanPolicy,
+    *,
+    now: float,
+    withheld: Mapping[str, str] = NOTHING_WITHHELD,
+    refused: Container[str] = frozenset(),
+) -> FullLoadPlan:
+    """Everything Hubject should hold, after a complete read. `refused`: keys Hubject did not accept in it.
+
+    A withheld or quarantined EVSE that Hubject holds stays in with its last acknowledged status (P5).
+    """
+    records: list[tuple[str, str, EvseStatus]] = []
+    withdraws: list[str] = []
+    leaves_out: list[str] = []
+    waiting = 0
+    for row in rows:
+        if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
+            waiting += 1
+        status = _full_status(row, policy, now=now, withheld=row.key in withheld)
+        if status is None or row.key in refused:
+            leaves_out.append(row.key)
+        else:
+            records.append((row.key, row.source_id, status))
+        if row.held and (status in (None, EvseStatus.EVSE_NOT_FOUND) or row.key in refused):
+            withdraws.append(row.key)
+    return FullLoadPlan(
+        records=tuple(records), withdraws=tuple(withdraws), leaves_out=tuple(leaves_out), waiting=waiting
+    )
+
+
+def _full_status(row: EvseRow, policy: PlanPolicy, *, now: float, withheld: bool) -> EvseStatus | None:
+    if not withheld and gone(row, policy, now=now) and policy.missing is not Missing.KEEP:
+        return None
+    if row.quarantine is not None:
+        return row.status
+    status = target(row, policy, now=now, complete=True, withheld=withheld)
+    return None if status is Hold.HOLD else status
+
+
+def _oldest_first(change: Change) -> tuple[float, str]:
+    return (change.since if change.since is not None else 0.0, change.key)
+
+
+def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) -> Change | None:
+    reconcile = mode is Mode.RECONCILE
+    if row.in_doubt_since is not None:
+        return _change(row, status, Kind.IN_DOUBT, "was in doubt, settle is over: the latest status")
+    if row.quarantine is not None:
+        if status == row.quarantine.status and not (reconcile and now >= row.quarantine.retry_at):
+            return None
+        return _change(
+            row, status, Kind.QUARANTINE, f"quarantined ({row.quarantine.code}), tried again alone"
+        )
+    if row.presence is Presence.ABSENT:
+        return _change(row, status, Kind.NEW, f"new: {row.rule}")
+    if row.presence is Presence.UNKNOWN or status is not row.status:
+        return _new_status(row, status)
+    if reconcile and row.reassert_at is not None and now >= row.reassert_at:
+        return _change(row, status, Kind.REASSERT, "was in doubt earlier: asserted once more")
+    return None
+
+
+def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
+    missing = row.first_missing is not None
+    if missing or (row.held and status in (None, EvseStatus.EVSE_NOT_FOUND)):
+        why = "gone from the source" if missing else row.rule
+        return _change(row, status, Kind.WITHDRAWAL, f"withdrawn: {why}")
+    if row.presence is Presence.UNKNOWN:
+        return _change(row, status, Kind.NEW, f"not known to be at Hubject: {row.rule}")
+    return _change(row, status, Kind.STATUS, row.rule)
+
+
+def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) -> Change:
+    if status is None:
+        action = ActionType.DELETE
+    elif row.presence is Presence.PRESENT or kind is Kind.WITHDRAWAL:
+        action = ActionType.UPDATE  # an EVSE that may not be there is never created just to be withdrawn
+    else:
+        action = ActionType.INSERT
+    return Change(
+        key=row.key,
+        wire_id=row.wire_id,
+        action=action,
+        status=status,
+        kind=kind,
+        reason=reason,
+        previous=row.status,
+        presence=row.presence,
+        since=row.changed_at if row.changed_at is not None else row.first_missing,
+        held=row.held,
+    )

@@ -1,0 +1,340 @@
+"""What we know, per EVSE and per operator, and the few ways that knowledge may change.
+
+The danger: believing Hubject holds something it does not. So a status is "acknowledged" only through
+`acknowledged`, and whatever was sent without a readable answer goes through `doubted`. Pure: the ledger stores
+what these functions return, nothing else changes a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+
+from oicp_adapter.core.model import ActionType, Cause, ConnectorState, Desired, EvseStatus
+
+WEEK = 7 * 86_400.0
+"""The guard's account looks back this many seconds (P4)."""
+
+REASSERT_AFTER = 10
+"""A record that was in doubt is pushed once more after this many times `settle` (DESIGN section 2)."""
+
+
+class Presence(StrEnum):
+    """Whether Hubject has a status record for the EVSE: it decides between insert and update."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why Hubject refused this EVSE, and when it is tried again."""
+
+    code: str
+    text: str
+    process_id: str | None
+    since: float
+    retry_at: float
+    attempts: int
+    status: EvseStatus | None
+    """The status that was refused: another one is tried at once. None: a deletion."""
+
+
+class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One EVSE in the ledger. The first half is Hubject's side, the second the source's."""
+
+    key: str
+    wire_id: str
+    """The spelling Hubject acknowledged, or the one that will be sent first."""
+    presence: Presence
+    status: EvseStatus | None = None
+    """Last acknowledged status; None: never acknowledged, or deleted."""
+    status_at: float | None = None
+    push_id: int | None = None
+    in_doubt_since: float | None = None
+    reassert_at: float | None = None
+    quarantine: Quarantine | None = None
+    withdrawn_at: float | None = None
+    """When it was withdrawn: its share in the guard's account for 7 days."""
+
+    source_id: str
+    """The EvseID as the source spells it now."""
+    desired: EvseStatus | None = None
+    """The mapped source's last word; None: the source says not to publish it."""
+    cause: Cause = Cause.REPORTED
+    value: str = ""
+    rule: str = ""
+    source_time: float | None = None
+    connectors: tuple[ConnectorState, ...] = ()
+    changed_at: float | None = None
+    """Since when the source's word waits for Hubject's acknowledgement; None: nothing waits."""
+    first_missing: float | None = None
+    """First complete read without it (or with it unpublished)."""
+    last_seen: float | None = None
+    """The last read that had it, written when it goes missing."""
+    withheld: str = ""
+    """Which guard withholds its change, "" for none."""
+
+    @property
+    def held(self) -> bool:
+        """Hubject is believed to show it to drivers (P4 "withdrawal"): not absent, not EvseNotFound."""
+        if self.presence is Presence.ABSENT or self.status is EvseStatus.EVSE_NOT_FOUND:
+            return False
+        return self.status is not None or self.in_doubt_since is not None
+
+    @property
+    def acknowledged(self) -> bool:
+        """Hubject is known to hold exactly `status`."""
+        return self.presence is Presence.PRESENT and self.in_doubt_since is None and self.quarantine is None
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A standing refusal: logged when it begins or changes, then reminded of hourly."""
+
+    signature: str
+    since: float
+    logged_at: float
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Hubject as a whole does not take our pushes: when to try again, and why."""
+
+    permanent: bool
+    """True: retrying does not cure it (certificate, contract, allow-list); a person must act."""
+    code: str
+    text: str
+    hint: str
+    since: float
+    failures: int
+    next_try: float
+
+
+class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered per operator beside its EVSEs."""
+
+    baseline: str = ""
+    """How the baseline became known ("adopted", "automatic"); "" while it is unknown (P4)."""
+    baseline_at: float | None = None
+    full_wanted: str = ""
+    """A full load is due and waits (for records in doubt, or for Hubject); the reason it was asked for."""
+    last_full_at: float | None = None
+    full_doubts: int = 0
+    """Full loads in a row that ended in doubt; two suspend them."""
+    last_read_at: float | None = None
+    last_complete_at: float | None = None
+    source_failing_since: float | None = None
+    largest: dict[str, int] = {}
+    """Largest published set per UTC day ("2026-11-20"), of the last 7 days."""
+    notices: dict[str, Notice] = {}
+    mass_since: float | None = None
+    trouble: Trouble | None = None
+
+
+class OpenPush(msgspec.Struct, frozen=True, kw_only=True):
+    """A push whose outcome was never recorded: the process died while it was in flight."""
+
+    push_id: int
+    action: ActionType
+    keys: tuple[str, ...]
+    """The EVSEs it held; empty for a fullLoad, which concerns all."""
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """All a cycle knows when it begins."""
+
+    rows: dict[str, EvseRow]
+    state: OperatorState
+    open_pushes: tuple[OpenPush, ...] = ()
+
+
+class IntentRecord(msgspec.Struct, frozen=True, gc=False):
+    """One EVSE inside an intent."""
+
+    key: str
+    status: EvseStatus | None
+    reason: str
+
+
+class PushIntent(msgspec.Struct, frozen=True, kw_only=True):
+    """What is about to be sent; durable before the first byte."""
+
+    action: ActionType
+    cycle_id: str
+    started_at: float
+    count: int
+    """Records in the request. A fullLoad's `records` name only the EVSEs it changes."""
+    records: tuple[IntentRecord, ...]
+    rows: tuple[EvseRow, ...] = ()
+    """Rows that change with the intent itself: withdrawals enter the guard's account here."""
+
+
+class PushRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished push, as Hubject's own Process Monitor lists it."""
+
+    push_id: int
+    finished_at: float
+    outcome: str
+    """A Reaction value, or "interrupted" for a push found open after a crash."""
+    code: str = ""
+    text: str = ""
+    process_id: str | None = None
+    http_status: int | None = None
+    duration: float = 0.0
+    attempts: int = 1
+
+
+def acknowledged(
+    row: EvseRow, status: EvseStatus | None, *, now: float, push_id: int, wire_id: str, settle: float
+) -> EvseRow:
+    """Hubject confirmed `status` (None: confirmed the deletion). The only way a status becomes known."""
+    gone = status is None
+    shown = not gone and status is not EvseStatus.EVSE_NOT_FOUND
+    reassert_at = row.reassert_at
+    if row.in_doubt_since is not None:
+        later = row.in_doubt_since + REASSERT_AFTER * settle
+        reassert_at = later if reassert_at is None else max(reassert_at, later)
+    elif reassert_at is not None and now >= reassert_at:
+        reassert_at = None
+    return replace(
+        row,
+        wire_id=wire_id,
+        presence=Presence.ABSENT if gone else Presence.PRESENT,
+        status=status,
+        status_at=now,
+        push_id=push_id,
+        in_doubt_since=None,
+        reassert_at=reassert_at,
+        quarantine=None,
+        withdrawn_at=None if shown else row.withdrawn_at,
+        changed_at=None if status == row.desired or row.first_missing is not None else row.changed_at,
+    )
+
+
+def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None) -> EvseRow:
+    """A request with this record was closed without a readable answer at `now`.
+
+    An update changes no presence; anything else may or may not have happened.
+    """
+    unchanged = action is ActionType.UPDATE and row.presence is Presence.PRESENT
+    return replace(
+        row,
+        presence=Presence.PRESENT if unchanged else Presence.UNKNOWN,
+        in_doubt_since=now,
+        push_id=push_id if push_id is not None else row.push_id,
+    )
+
+
+def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
+    """Hubject is known not to have it: left out of an applied fullLoad, or "does not exist" was the answer."""
+    return replace(
+        row,
+        presence=Presence.ABSENT,
+        status=None,
+        status_at=now,
+        push_id=push_id if push_id is not None else row.push_id,
+        in_doubt_since=None,
+        quarantine=None,
+        changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
+    )
+
+
+def quarantined(
+    row: EvseRow,
+    status: EvseStatus | None,
+    *,
+    code: str,
+    text: str,
+    process_id: str | None,
+    now: float,
+    first_retry: float,
+    longest_retry: float,
+) -> EvseRow:
+    """Hubject refused this record; it is tried again alone, at growing intervals."""
+    before = row.quarantine
+    attempts = before.attempts + 1 if before else 1
+    wait = min(first_retry * 2 ** min(attempts - 1, 16), longest_retry)
+    entry = Quarantine(
+        code=code,
+        text=text,
+        process_id=process_id,
+        since=before.since if before else now,
+        retry_at=now + wait,
+        attempts=attempts,
+        status=status,
+    )
+    return replace(row, quarantine=entry, in_doubt_since=None)
+
+
+def recovered(picture: Picture, *, now: float) -> list[EvseRow]:
+    """After a start: what was in flight at the crash is in doubt, and every settle is waited for anew."""
+    in_flight: dict[str, ActionType] = {}
+    for push in picture.open_pushes:
+        keys: Iterable[str] = picture.rows if push.action is ActionType.FULL_LOAD else push.keys
+        for key in keys:
+            if in_flight.get(key) is not ActionType.FULL_LOAD:
+                in_flight[key] = push.action
+    changed = []
+    for key, row in picture.rows.items():
+        if key in in_flight:
+            changed.append(doubted(row, in_flight[key], now=now, push_id=None))
+        elif row.in_doubt_since is not None:
+            changed.append(replace(row, in_doubt_since=now))
+    return changed
+
+
+def observed(row: EvseRow | None, desired: Desired, *, now: float, absent: bool) -> EvseRow | None:
+    """The source's word about one EVSE it has. Returns the same object when nothing changed.
+
+    `absent`: an EVSE never seen before is known not to be at Hubject (the baseline is known).
+    """
+    if row is None:
+        if desired.status is None:
+            return None
+        row = EvseRow(
+            key=desired.key,
+            wire_id=desired.wire_id,
+            source_id=desired.wire_id,
+            presence=Presence.ABSENT if absent else Presence.UNKNOWN,
+        )
+    same = (
+        row.desired is desired.status
+        and row.value == desired.value
+        and row.rule == desired.rule
+        and row.connectors == desired.connectors
+        and row.source_id == desired.wire_id
+        and row.cause is desired.cause
+    )
+    if same and (row.first_missing is None or desired.status is None):
+        return row
+    return replace(
+        row,
+        wire_id=row.wire_id if row.status is not None else desired.wire_id,
+        source_id=desired.wire_id,
+        desired=desired.status,
+        cause=desired.cause,
+        value=desired.value,
+        rule=desired.rule,
+        source_time=desired.source_time,
+        connectors=desired.connectors,
+        changed_at=_waiting_since(row, desired.status, now),
+        first_missing=row.first_missing if desired.status is None else None,
+        last_seen=row.last_seen if desired.status is None else None,
+    )
+
+
+def _waiting_since(row: EvseRow, status: EvseStatus | None, now: float) -> float | None:
+    if status is None or (status is row.status and row.acknowledged):
+        return None
+    if status is row.desired and row.changed_at is not None:
+        return row.changed_at
+    return now
+
+
+def missed(row: EvseRow, *, now: float, last_seen: float | None) -> EvseRow:
+    """A complete read does not have it, or says not to publish it."""
+    if row.first_missing is not None:
+        return row
+    return replace(row, first_missing=now, last_seen=last_seen)
