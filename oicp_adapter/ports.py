@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Protocol
 
-from oicp_adapter.core.model import SourceRead
+import msgspec
+
+from oicp_adapter.core.model import Rejected, SourceRead
 from oicp_adapter.core.records import EvseRow, OperatorState, Picture, PushIntent, PushRow
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.messages import PushRequest
@@ -59,5 +62,83 @@ class Ledger(Protocol):
     ) -> None:
         """Close a push with its outcome and store exactly what it changed; one transaction."""
 
+    def save_rejected(self, rejected: Iterable[Rejected], *, now: float) -> None:
+        """Replace the list of source records that cannot be published; since-times of known ones are kept."""
+
     def recent_pushes(self, since: float) -> Sequence[float]:
         """Start times of calls since then, oldest first: seeds the rate window after a restart."""
+
+
+class CommandState(StrEnum):
+    """How far a manual command has come."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command handed to whoever pushes for this operator (`resync` to the running daemon)."""
+
+    id: int
+    verb: str
+    arguments: dict[str, int | str | None]
+    state: CommandState
+    requested_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    text: str = ""
+    """Progress while it runs, the result when it ended."""
+
+
+class Inbox(Protocol):
+    """Commands between processes that share the ledger."""
+
+    def put(self, verb: str, arguments: dict[str, int | str | None], *, now: float) -> int:
+        """Ask; returns the command's number."""
+
+    def take(self, *, now: float) -> Command | None:
+        """The oldest pending command, now running."""
+
+    def report(self, command_id: int, text: str) -> None:
+        """Progress of a running command."""
+
+    def end(self, command_id: int, state: CommandState, *, exit_code: int, text: str, now: float) -> None:
+        """It ended."""
+
+    def command(self, command_id: int) -> Command:
+        """Look it up."""
+
+    def withdraw(self, command_id: int, *, now: float) -> bool:
+        """Take it back if nobody has taken it up; True if so."""
+
+    def abandon(self, *, now: float) -> int:
+        """At a start: commands left running by a dead process are failed; returns how many."""
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """When a job last ran and how it went."""
+
+    job: str
+    started_at: float | None = None
+    succeeded_at: float | None = None
+    failed_at: float | None = None
+    error: str = ""
+    failures: int = 0
+    """In a row."""
+    next_run_at: float | None = None
+    summary: dict[str, int | float | str | None] = {}
+
+
+class JobLog(Protocol):
+    """What `status` and health tell about the daemon's jobs."""
+
+    def record_job(self, record: JobRecord) -> None:
+        """Store the job's latest record."""
+
+    def jobs(self) -> list[JobRecord]:
+        """All of them."""

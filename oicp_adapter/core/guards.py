@@ -1,7 +1,7 @@
 """What no plan may do by accident: withdraw many EVSEs, or turn a fleet to Unknown (P4). Pure.
 
-The danger: an export that lost a region, a wrong vocabulary, a stuck clock. Each guard looks at the finished plan
-and answers with a `Refusal`: the text and the override command an operator needs at 03:00. What a refusal
+The danger: an export that lost a region, a wrong vocabulary, a stuck clock. Each guard looks at the finished
+plan and answers with a `Refusal`: the text and the override command an operator needs at 03:00. What a refusal
 withholds stays at Hubject as last acknowledged; everything else flows.
 """
 
@@ -140,7 +140,7 @@ def mass_guard(
     now: float,
     since: float,
 ) -> Refusal | None:
-    """Staleness passes once it has lasted `mass_stale_after`; unmapped values only when a person corrects them."""
+    """Staleness passes after `mass_stale_after`; unmapped values only when a person corrects them."""
     believed = now - since >= policy.mass_stale_after
     keys = tuple(
         change.key for change in suspects if not (believed and rows[change.key].cause is Cause.STALE)
@@ -187,7 +187,7 @@ def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
 def baseline_guard(
     full: FullLoadPlan, state: OperatorState, *, adopt: int | None, operator: str
 ) -> Refusal | None:
-    """No fullLoad while it is unknown what Hubject held before us; `--adopt N` only with exactly N records."""
+    """No fullLoad while unknown what Hubject held before us; `--adopt N` only with exactly N records."""
     count = len(full.records)
     deletes = "Hubject will delete everything else it holds for this operator"
     if adopt is not None and adopt != count:

@@ -1,7 +1,7 @@
 """What should be sent, and why: ledger rows in, a frozen plan out. Nothing is sent from here.
 
-The danger: a plan made from a read that saw only half of the fleet. Only a complete read may let an EVSE go, and
-only when an earlier complete read, at least `missing_after` before, missed it too (DESIGN section 4).
+The danger: a plan made from a read that saw only half of the fleet. Only a complete read may let an EVSE go,
+and only when an earlier complete read, at least `missing_after` before, missed it too (DESIGN section 4).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import msgspec
 
 from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.records import EvseRow, Presence
-
 
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
 

@@ -1,8 +1,8 @@
 """What we know, per EVSE and per operator, and the few ways that knowledge may change.
 
-The danger: believing Hubject holds something it does not. So a status is "acknowledged" only through
-`acknowledged`, and whatever was sent without a readable answer goes through `doubted`. Pure: the ledger stores
-what these functions return, nothing else changes a row.
+The danger: believing Hubject holds something it does not. So a status becomes known only through
+`acknowledged`, and whatever was sent without a readable answer goes through `doubted`. Pure: the ledger
+stores what these functions return, nothing else changes a row.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
 
 
 def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
-    """Hubject is known not to have it: left out of an applied fullLoad, or "does not exist" was the answer."""
+    """Hubject is known not to have it: left out of an applied fullLoad, or it answered so."""
     return replace(
         row,
         presence=Presence.ABSENT,
