@@ -1,0 +1,177 @@
+"""One HTTP exchange on the wire: read the request, answer it, drip, hang or reset.
+
+Danger: when a request stops being open decides what counts as a parallel push, so it is noted here, at the
+byte level.
+"""
+
+import asyncio
+import gzip
+import socket
+import struct
+import uuid
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from oicp_adapter.simulator.answers import Answer
+from oicp_adapter.simulator.traffic import Call, Overlaps
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on with zero seconds: closing sends RST instead of FIN."""
+
+
+class BodyTooLarge(Exception):
+    """The request is bigger than the limit; it was not read to its end."""
+
+
+class Connection(RequestHandler):
+    """aiohttp's protocol, which also remembers when a request's first byte came and when the peer went."""
+
+    def __init__(self, *args: Any, overlaps: Overlaps, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._overlaps = overlaps
+        self.clock = self._loop.time
+        self.first_byte: float | None = None
+        self.call: Call | None = None
+        self.lost = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        if self.first_byte is None:
+            self.first_byte = self.clock()
+        super().data_received(data)
+
+    def eof_received(self) -> None:
+        self.end_call()
+        super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.end_call()
+        self.lost.set()
+        super().connection_lost(exc)
+
+    def begin_call(self, operator: str) -> Call:
+        """The request in progress is a status push of this operator."""
+        self.call = self._overlaps.open(
+            operator, self.clock() if self.first_byte is None else self.first_byte
+        )
+        return self.call
+
+    def end_call(self) -> None:
+        """It is answered, or nobody waits for the answer any more."""
+        if self.call is not None:
+            self._overlaps.close(self.call, self.clock())
+            self.call = None
+
+
+class Server(web.Server):
+    """aiohttp's low-level server with our connections."""
+
+    def __init__(self, handler: Any, overlaps: Overlaps) -> None:
+        super().__init__(handler)
+        self._overlaps = overlaps
+
+    def __call__(self) -> RequestHandler:
+        return Connection(
+            self,
+            loop=self._loop,
+            overlaps=self._overlaps,
+            auto_decompress=False,
+            access_log=None,
+            lingering_time=5.0,
+        )
+
+
+class Exchange:
+    """A request and the ways to end it."""
+
+    def __init__(self, request: web.BaseRequest, stopping: asyncio.Event) -> None:
+        if not isinstance(request.protocol, Connection):
+            raise TypeError("simulator: the request did not come through its own server")
+        self.request = request
+        self.connection = request.protocol
+        self._stopping = stopping
+        self.started = (
+            self.connection.clock() if self.connection.first_byte is None else self.connection.first_byte
+        )
+
+    @property
+    def duration(self) -> float:
+        """Seconds since the first byte."""
+        return self.connection.clock() - self.started
+
+    async def read(self, limit: int, *, gunzip: bool) -> bytes:
+        """The body; raises BodyTooLarge as soon as it is known to be."""
+        if (self.request.content_length or 0) > limit:
+            raise BodyTooLarge
+        parts: list[bytes] = []
+        size = 0
+        async for part in self.request.content.iter_any():
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge
+            parts.append(part)
+        body = b"".join(parts)
+        return gzip.decompress(body) if gunzip and _is_gzip(self.request) else body
+
+    async def send(
+        self, answer: Answer, process_id: str | None, *, pause: float | None = None
+    ) -> web.StreamResponse:
+        """Send an answer whole, or one byte at a time with a pause in between."""
+        headers = {"Content-Type": answer.content_type, "Server": "nginx", **answer.headers}
+        if process_id:
+            headers["Process-ID"] = process_id
+        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+        response.content_length = len(answer.body)
+        if headers.get("Connection") == "close":
+            response.force_close()
+        await response.prepare(self.request)
+        pieces = [answer.body] if pause is None else [answer.body[i : i + 1] for i in range(len(answer.body))]
+        for piece in pieces:
+            if pause is not None:
+                await self.wait(pause)
+            if piece:
+                await response.write(piece)
+        await response.write_eof()
+        self.end()
+        return response
+
+    async def wait(self, seconds: float) -> None:
+        """Latency; cut short when the simulator stops."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def hang(self) -> web.StreamResponse:
+        """Say nothing until the client gives up or the simulator stops."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.connection.lost, self._stopping)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        return self.drop()
+
+    def drop(self) -> web.StreamResponse:
+        """Reset the connection without an answer."""
+        transport = self.request.transport
+        if transport is not None:
+            raw = transport.get_extra_info("socket")
+            if raw is not None:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
+        self.end()
+        return web.Response()  # aiohttp finds the connection gone and sends nothing
+
+    def end(self) -> None:
+        """The request is over; the next byte begins another."""
+        self.connection.end_call()
+        self.connection.first_byte = None
+
+
+def new_process_id(answer: Answer) -> str | None:
+    """Hubject's trace id; a page of the proxy has none."""
+    return str(uuid.uuid4()) if answer.from_hub else None
+
+
+def _is_gzip(request: web.BaseRequest) -> bool:
+    return request.headers.get("Content-Encoding", "").lower() == "gzip"
