@@ -1,0 +1,112 @@
+"""Several connectors, one EVSE: one status for the EVSE at one station. Total and order-independent.
+
+The danger: a free connector next to one in use is not a free EVSE (one vehicle per EVSE), and a faulted
+station is out of service whatever its connectors still say. Order of the rules: DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from oicp_adapter.core.claims import Claim
+from oicp_adapter.core.duplicates import settle
+from oicp_adapter.core.model import Cause
+from oicp_adapter.core.signs_of_life import SignsOfLife, newest
+from oicp_adapter.core.verdicts import Verdict
+from oicp_adapter.core.vocabulary import Stance, Target
+
+_ANY = (
+    (Target.OCCUPIED, "any connector in use"),
+    (Target.RESERVED, "any connector reserved"),
+    (Target.AVAILABLE, "any connector available"),
+)
+_ALL = (
+    (Target.OUT_OF_SERVICE, "all connectors out of service"),
+    (Target.EVSE_NOT_FOUND, "all connectors removed"),
+    (Target.SKIP, "all connectors unpublished"),
+)
+
+
+def at_station(
+    claims: Sequence[Claim], *, whole: Claim | None, alone: bool, alive: float | None, life: SignsOfLife
+) -> tuple[Claim, bool]:
+    """One EVSE at one station, and whether duplicates had to be settled for it.
+
+    `whole` speaks for the station, `alone` says it has no other EVSE, `alive` is its last sign of life.
+    """
+    rows: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if not claim.whole:
+            rows.setdefault(claim.connector, []).append(claim)
+    connectors = [settle(rows[connector]) for connector in sorted(rows)]
+    speakers = [*connectors, whole] if whole else connectors
+    reported = _reported(connectors, whole, alone=alone)
+    updated = newest(*(claim.time for claim in speakers))
+    # An operator's override rule for the whole EVSE would be asked here, before the signs of life.
+    verdict = reported
+    if reported.target is not Target.SKIP and not reported.before_offline:
+        broken = min((claim.connection for claim in speakers if claim.connection), default=None)
+        offline = life.verdict(alive=alive, connection=broken, updated=updated, value=reported.value)
+        verdict = offline or reported
+    result = Claim(
+        wire=_wire(claims),
+        verdict=verdict,
+        time=updated,
+        states=tuple(state for claim in connectors for state in claim.states),
+    )
+    return result, any(len(row) > 1 for row in rows.values())
+
+
+def _reported(connectors: Sequence[Claim], whole: Claim | None, *, alone: bool) -> Verdict:
+    if whole:
+        stance = whole.verdict.whole_station
+        if stance is Stance.VETO:
+            return _named("whole station", [whole], of=whole.verdict)
+        if not connectors:
+            if stance is Stance.EVERY or (stance is Stance.SINGLE and alone) or _skipped(whole):
+                return whole.verdict
+            unknown = msgspec.structs.replace(whole.verdict, target=Target.UNKNOWN)
+            return _named("only the whole station reports", [whole], of=unknown)
+    return _of_connectors(connectors)
+
+
+def _of_connectors(connectors: Sequence[Claim]) -> Verdict:
+    told = [claim for claim in connectors if not _skipped(claim)] or connectors
+    if len(told) == 1:
+        return told[0].verdict
+    for target, words in _ANY:
+        for claim in told:
+            if claim.verdict.target is target:
+                return _named(words, [claim], of=claim.verdict)
+    for target, words in _ALL:
+        if all(claim.verdict.target is target for claim in told):
+            return _named(words, told, of=told[0].verdict)
+    undecided = [claim.verdict for claim in told if claim.verdict.cause is Cause.UNMAPPED]
+    undecided += [claim.verdict for claim in told if claim.verdict.target is Target.UNKNOWN]
+    undecided += [msgspec.structs.replace(told[0].verdict, target=Target.UNKNOWN)]
+    return _named("no connector decides", told, of=undecided[0])
+
+
+def _named(words: str, claims: Sequence[Claim], *, of: Verdict) -> Verdict:
+    who = ", ".join(
+        f"{claim.connector}: {claim.verdict.rule}" if claim.connector else claim.verdict.rule
+        for claim in claims
+    )
+    return Verdict(
+        target=of.target,
+        rule=f"{words} ({who})",
+        value=of.value,
+        cause=of.cause,
+        before_offline=all(claim.verdict.before_offline for claim in claims),
+    )
+
+
+def _skipped(claim: Claim) -> bool:
+    return claim.verdict.target is Target.SKIP
+
+
+def _wire(claims: Sequence[Claim]) -> str:
+    """Of several spellings the one of the newest record, then the first in the alphabet."""
+    return min(claims, key=lambda claim: (claim.time is None, -(claim.time or 0.0), claim.wire)).wire
