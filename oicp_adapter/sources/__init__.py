@@ -1,0 +1,1 @@
+"""Readers of operators' backends, one module per source; none knows another."""

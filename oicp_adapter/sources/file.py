@@ -1,0 +1,181 @@
+"""The `file` source: one file that the operator's backend rewrites while we may be reading it.
+
+The danger: half a file taken for the whole fleet withdraws the other half. A read is complete only if the
+file stayed the same during it, ends as its format ends, and every record could be decoded.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+import msgspec
+
+from oicp_adapter.core.model import SourceRead
+from oicp_adapter.errors import ConfigurationError, SourceError
+from oicp_adapter.sources.formats.collected import Collected, source_names
+from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
+from oicp_adapter.sources.formats.rows_csv import CsvRows
+from oicp_adapter.sources.formats.rows_json import JsonRows
+
+FileFormat: TypeAlias = Literal["auto", "json", "ndjson", "csv", "ocpi-locations"]
+
+_BY_SUFFIX: dict[str, FileFormat] = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
+_LINE_FORMATS = ("ndjson", "csv")
+_NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\x1f\x8b")  # the last one is gzip
+_CUT = "look at the job that writes it: it should write beside the file and rename it into place"
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to read the file."""
+
+    path: Path
+    format: FileFormat = "auto"
+    """auto: by suffix (.json, .ndjson or .jsonl, .csv), each also with .gz."""
+    fields: Mapping[str, str] = {}
+    """Our field name → the file's column or member (`status = "ChargerState"`); JSON members may be dotted
+    paths. Fields not named here are looked for under our own names."""
+    max_age: float | None = None
+    """Seconds; a file not written for longer is unreadable. None: any age will do."""
+
+
+class FileSource:
+    """Reads the whole file each time. Raises ConfigurationError at once for options that contradict."""
+
+    def __init__(self, options: FileOptions) -> None:
+        self._path = options.path
+        self._max_age = options.max_age
+        self._format = _format_of(options)
+        self._parse = _parser(self._format, options.fields)
+
+    def read(self, now: float) -> SourceRead:
+        """Read every record. Raises SourceError if the file cannot be read or is not of its format."""
+        into = Collected()
+        try:
+            data, modified = self._read_bytes(now, into)
+            self._parse(self._whole(data, into), into)
+            return into.result(as_of=modified)
+        except SourceError as error:
+            raise SourceError(f"{self._path}: {error.message}", hint=error.hint) from error
+
+    def _read_bytes(self, now: float, into: Collected) -> tuple[bytes, float]:
+        """The file's bytes and its modification time; notes in `into` if it changed meanwhile."""
+        try:
+            # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
+            with open(
+                self._path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)
+            ) as file:
+                before = os.fstat(file.fileno())
+                self._require_usable(before, now)
+                data = self._contents(file)
+                after = os.fstat(file.fileno())
+        except OSError as error:
+            raise SourceError(f"cannot be read: {error.strerror}", hint=_hint(error)) from error
+        unchanged = _identity(before) == _identity(after) == self._identity_by_path()
+        if not unchanged or len(data) != before.st_size:
+            into.incomplete("the file was changed or replaced while it was read")
+        return data, before.st_mtime
+
+    def _contents(self, file: BinaryIO) -> bytes:
+        return file.read()
+
+    def _identity_by_path(self) -> tuple[int, ...] | None:
+        try:
+            return _identity(os.stat(self._path))
+        except OSError:
+            return None
+
+    def _require_usable(self, found: os.stat_result, now: float) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise SourceError("is not a regular file", hint="name a file, not a pipe or device")
+        age = now - found.st_mtime
+        if self._max_age is not None and age > self._max_age:
+            raise SourceError(
+                f"was last written {age:.0f} s ago, max_age is {self._max_age:.0f} s",
+                hint="find out why its writer stopped, or raise max_age of the source",
+            )
+
+    def _whole(self, data: bytes, into: Collected) -> bytes:
+        """Unpacked text of which every line is whole; notes in `into` what had to be left out."""
+        if self._path.suffix == ".gz":
+            data, whole = _gunzip(data)
+            if not whole and self._format not in _LINE_FORMATS:
+                raise SourceError("the gzip data ends too early", hint=_CUT)
+            if not whole:
+                into.incomplete("the gzip data ends too early")
+        if not data or data.isspace():
+            raise SourceError("is empty", hint=_CUT)
+        if data.startswith(_NOT_UTF8):
+            raise SourceError("is not UTF-8 text", hint="write it as UTF-8; a packed file must end in .gz")
+        data = data.removeprefix(codecs.BOM_UTF8)
+        if self._format in _LINE_FORMATS and not data.endswith(b"\n"):
+            # The last line may be cut inside a value: DE*ABC*E1 may have been DE*ABC*E100.
+            into.incomplete("the last line has no line end, it may be cut and is not used")
+            data = data[: data.rfind(b"\n") + 1]
+            if not data or data.isspace():
+                raise SourceError("has no whole line", hint=_CUT)
+        return data
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _gunzip(data: bytes) -> tuple[bytes, bool]:
+    """Unpack all gzip members; False if the last one has no trailer. A wrong checksum is a SourceError."""
+    parts = []
+    while data:
+        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        try:
+            parts.append(member.decompress(data))
+        except zlib.error as error:
+            raise SourceError(
+                f"is damaged or not gzip: {error}", hint="write it anew; only packed files may end in .gz"
+            ) from error
+        if not member.eof:
+            return b"".join(parts), False
+        data = member.unused_data.lstrip(b"\0")  # padding after a member is legal
+    return b"".join(parts), True
+
+
+def _format_of(options: FileOptions) -> FileFormat:
+    if options.format != "auto":
+        return options.format
+    suffix = Path(options.path.name.removesuffix(".gz")).suffix
+    if suffix not in _BY_SUFFIX:
+        raise ConfigurationError(
+            f"source.path: cannot tell the format of {options.path.name!r} by its suffix",
+            hint="set format of the source to json, ndjson, csv or ocpi-locations",
+        )
+    return _BY_SUFFIX[suffix]
+
+
+def _parser(kind: FileFormat, fields: Mapping[str, str]) -> Callable[[bytes, Collected], None]:
+    names = source_names(fields)
+    if kind == "csv":
+        return CsvRows(names, required=fields).read
+    if kind == "json":
+        return JsonRows(names).read_json
+    if kind == "ndjson":
+        return JsonRows(names).read_ndjson
+    if fields:
+        raise ConfigurationError(
+            "source.fields has no meaning with format ocpi-locations",
+            hint="remove fields; OCPI fixes the names. For other JSON use format json",
+        )
+    return OcpiLocations().read
+
+
+def _hint(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "check source.path, and that the job that writes the file has run"
+    if isinstance(error, PermissionError):
+        return f"let the user of this process (uid {os.geteuid()}) read the file and enter its directories"
+    if isinstance(error, IsADirectoryError):
+        return "source.path must name a file in this directory"
+    return "check the disk or network share that holds the file"

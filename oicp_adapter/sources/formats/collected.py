@@ -1,0 +1,117 @@
+"""Gathers the records of one read and everything that speaks against calling it complete.
+
+The danger: a row that silently disappears looks like an EVSE that is gone and, a minute later, is withdrawn
+from Hubject. So whatever cannot be decoded is counted here, and one such row makes the read incomplete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from oicp_adapter.core.model import SourceRead, SourceRecord
+from oicp_adapter.errors import ConfigurationError, SourceError
+from oicp_adapter.sources.formats.values import BadValue, Scalar, parse_time, to_text
+
+FIELDS = tuple(name for name in SourceRecord.__struct_fields__ if name != "origin")
+"""Our field names, as `fields` in the configuration uses them."""
+
+TIME_FIELDS = frozenset({"updated_at", "last_heartbeat", "last_seen"})
+ID_FIELDS = ("evse_id", "station_id")
+STATE_FIELDS = ("status", "station_status", "charging", "connection", "lifecycle")
+
+_SHOWN = 20
+
+
+class Collected:
+    """What one read has yielded so far. `add` is called once per row of the source."""
+
+    def __init__(self) -> None:
+        self.records: list[SourceRecord] = []
+        self._incomplete: list[str] = []
+        self._undecodable: list[str] = []
+        self._undecodable_more = 0
+        self._bad_times: dict[str, tuple[int, str]] = {}
+
+    def add(self, names: Iterable[str], values: Iterable[Scalar], origin: str) -> None:
+        """Keep one row, given as its values in the order of our field `names`.
+
+        An unreadable time becomes no time and is mentioned; any other unusable value spoils the row.
+        """
+        members: dict[str, Any] = {"origin": origin}
+        for name, value in zip(names, values, strict=True):
+            if value is None:
+                continue
+            try:
+                members[name] = parse_time(value) if name in TIME_FIELDS else to_text(value)
+            except BadValue as error:
+                if name not in TIME_FIELDS:
+                    self.undecodable(origin, f"{name}: {error}")
+                    return
+                count, first = self._bad_times.get(name, (0, f"{error} ({origin})"))
+                self._bad_times[name] = (count + 1, first)
+        self.records.append(SourceRecord(**members))
+
+    def undecodable(self, origin: str, reason: object) -> None:
+        """Note a row that cannot be used. The others still count, but the read is incomplete."""
+        if len(self._undecodable) < _SHOWN:
+            self._undecodable.append(f"{origin} cannot be decoded: {reason}")
+        else:
+            self._undecodable_more += 1
+
+    def incomplete(self, reason: str) -> None:
+        """Note that rows may be missing."""
+        self._incomplete.append(reason)
+
+    def result(self, *, as_of: float | None = None) -> SourceRead:
+        """The finished read. Raises SourceError if there were rows but not one could be decoded."""
+        if self._undecodable and not self.records:
+            count = len(self._undecodable) + self._undecodable_more
+            raise SourceError(
+                f"none of the {count} records can be decoded; {self._undecodable[0]}",
+                hint="check `format` and `fields` of the source against the file",
+            )
+        return SourceRead(
+            records=self.records,
+            complete=not self._incomplete and not self._undecodable,
+            problems=tuple(self._problems()),
+            as_of=as_of,
+        )
+
+    def _problems(self) -> Iterable[str]:
+        yield from self._incomplete
+        yield from self._undecodable
+        if self._undecodable_more:
+            yield f"and {self._undecodable_more} more records that cannot be decoded"
+        for name, (count, first) in self._bad_times.items():
+            yield f"{name} is unreadable in {count} record(s) and counts as no time; first: {first}"
+
+
+def source_names(fields: Mapping[str, str]) -> dict[str, str]:
+    """Our field names → the names the source uses, own names where `fields` is silent.
+
+    Raises ConfigurationError for a field we do not have or an empty name.
+    """
+    for ours, theirs in fields.items():
+        if ours not in FIELDS:
+            raise ConfigurationError(
+                f"source.fields: {ours!r} is not a field of ours",
+                hint=f'write our_field = "their name"; ours are {", ".join(FIELDS)}',
+            )
+        if not theirs.strip():
+            raise ConfigurationError(
+                f"source.fields.{ours} is empty",
+                hint="name the source's column or member, or remove the line",
+            )
+    return {ours: fields.get(ours, ours) for ours in FIELDS}
+
+
+def useless(group: Iterable[str], *, what: str, found: Iterable[str]) -> SourceError:
+    """The failure for a source that has none of the fields `group` (ours): it names no EVSE, or no state.
+
+    Otherwise one misspelt or missing column would turn a whole fleet into Unknown, or into nobody.
+    """
+    return SourceError(
+        f"{what} for any of {', '.join(group)}; found: {', '.join(found) or 'nothing'}",
+        hint='name the right ones under `fields` of the source, like fields = { status = "ChargerState" }',
+    )

@@ -1,0 +1,129 @@
+"""Flat records in JSON and NDJSON: which members become which of our fields.
+
+JSON is an array of objects, or an object with exactly one such array under `evses`, `data` or `records`.
+Members may lie deeper: `fields = { evse_id = "evse.id" }`. Other members are skipped without building them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from oicp_adapter.errors import ConfigurationError, SourceError
+from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Collected, useless
+from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
+from oicp_adapter.sources.formats.values import Scalar
+
+_Tree = dict[str, Any]  # member name → subtree; an empty one is a value
+
+
+class _Envelope(msgspec.Struct):
+    evses: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    records: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class JsonRows:
+    """Reads flat JSON records. `names`: ours → the source's. Raises ConfigurationError if they contradict."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = tuple(names)
+        paths = [name.split(".") for name in names.values()]
+        tree = _tree_of(paths)
+        self._decoder = RecordDecoder(_type_of(tree))
+        self._paths = [_attributes(tree, path) for path in paths]
+        self._values = attrgetter(*(".".join(path) for path in self._paths))
+
+    def read_json(self, data: bytes, into: Collected) -> None:
+        """Collect the records of a JSON document. Raises SourceError if it is not a whole one."""
+        array = _array_in(data) if data.lstrip()[:1] == b"{" else data
+        self._collect(self._decoder.array(array, into, what="record"), "record", into)
+        _require_useful(into, lambda: decode_json(array, list[msgspec.Raw]))
+
+    def read_ndjson(self, data: bytes, into: Collected) -> None:
+        """Collect one record per line."""
+        self._collect(self._decoder.lines(data, into), "line", into)
+        _require_useful(into, lambda: data.split(b"\n"))
+
+    def _collect(self, rows: Iterable[tuple[int, object]], what: str, into: Collected) -> None:
+        for number, row in rows:
+            try:
+                values = self._values(row)
+            except AttributeError:  # null where an object was expected
+                values = tuple(_reach(row, path) for path in self._paths)
+            into.add(self._names, values, f"{what} {number}")
+
+
+def _require_useful(into: Collected, raws: Callable[[], Iterable[msgspec.Raw | bytes]]) -> None:
+    for group in (ID_FIELDS, STATE_FIELDS):
+        said = any(getattr(record, name) is not None for record in into.records for name in group)
+        if into.records and not said:
+            raise useless(group, what="no record has a value", found=_members_of_first(raws()))
+
+
+def _members_of_first(raws: Iterable[msgspec.Raw | bytes]) -> list[str]:
+    for raw in raws:
+        try:
+            return list(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
+        except UNDECODABLE:
+            continue
+    return []
+
+
+def _array_in(data: bytes) -> msgspec.Raw:
+    envelope = decode_json(data, _Envelope)
+    members = (envelope.evses, envelope.data, envelope.records)
+    arrays = [member for member in members if isinstance(member, msgspec.Raw)]
+    if len(arrays) != 1:
+        raise SourceError(
+            f"the JSON object has {len(arrays)} of the members evses, data and records",
+            hint="write an array of records, or an object with the array under exactly one of these names",
+        )
+    return arrays[0]
+
+
+def _tree_of(paths: Iterable[list[str]]) -> _Tree:
+    tree: _Tree = {}
+    for path in paths:
+        node = tree
+        for member in path:
+            node = node.setdefault(member, {})
+    for path in paths:
+        node = tree
+        for member in path:
+            node = node[member]
+        if node:
+            raise ConfigurationError(
+                f"source.fields: {'.'.join(path)!r} is used both as a value and as an object",
+                hint="name either the object's members or the value",
+            )
+    return tree
+
+
+def _type_of(tree: _Tree) -> type[msgspec.Struct]:
+    fields: list[tuple[str, Any, Any]] = []
+    for number, subtree in enumerate(tree.values()):
+        if subtree:
+            inner = _type_of(subtree)
+            fields.append((f"m{number}", inner | None, msgspec.field(default_factory=inner)))
+        else:
+            fields.append((f"m{number}", Scalar, None))
+    renamed = {f"m{number}": member for number, member in enumerate(tree)}
+    return msgspec.defstruct("Row", fields, rename=renamed, gc=False)
+
+
+def _attributes(tree: _Tree, path: list[str]) -> list[str]:
+    attributes = []
+    for member in path:
+        attributes.append(f"m{list(tree).index(member)}")
+        tree = tree[member]
+    return attributes
+
+
+def _reach(row: object, attributes: list[str]) -> Any:
+    for name in attributes:
+        row = getattr(row, name, None)
+    return row

@@ -1,0 +1,87 @@
+"""Reads single values as backends really write them: numbers for ids, booleans for flags, many kinds of time.
+
+The danger: a misread time makes a stale state win over a fresh one, so what is not surely a time is none.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+# A line break in a CSV value is a lost quote that swallowed rows; NUL and lone surrogates (bytes that are not
+# UTF-8, see rows_csv) fit into no database or request.
+_FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
+
+# A bare number is seconds or milliseconds only within 1973..2100: 20241009 is a date, not a day in 1970.
+_FIRST, _LAST = 1e8, 4.1e9
+_SHORTEST_TIME = len("2024-10-09T22")
+
+
+class BadValue(ValueError):
+    """The value cannot be used; the text says why."""
+
+
+def to_text(value: Scalar) -> str | None:
+    """A value as text without surrounding blanks; None if nothing is left. True is "true", 1.0 is "1".
+
+    Raises BadValue for characters that no status or id can have.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.isprintable() and _FORBIDDEN.search(text):
+            raise BadValue(f"{_shown(text)} contains a line break, NUL or bytes that are not UTF-8")
+        return text or None
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def parse_time(value: Scalar) -> float | None:
+    """A time in seconds since the epoch, None for null or an empty text.
+
+    Accepts RFC 3339 (blank for T, any fraction, no zone = UTC) and epoch seconds or milliseconds, the latter
+    as number or text. Raises BadValue for anything else.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        try:
+            return _epoch(float(text))
+        except ValueError:
+            return _timestamp(text)
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        raise BadValue(f"{value} is not a time")
+    return _epoch(value)
+
+
+def _epoch(number: float) -> float:
+    if _FIRST <= number <= _LAST:
+        return float(number)
+    if _FIRST <= number / 1000 <= _LAST:
+        return number / 1000
+    raise BadValue(f"{number:.15g} is neither epoch seconds nor milliseconds of the years 1973 to 2100")
+
+
+def _timestamp(text: str) -> float:
+    try:
+        # Python also reads dates alone and calendar weeks: a day is no time of day.
+        if len(text) < _SHORTEST_TIME:
+            raise ValueError
+        time = datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise BadValue(f"{_shown(text)} is not a time (expected like 2026-04-02T14:20:11Z)") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
