@@ -1,7 +1,7 @@
 """What no plan may do by accident: withdraw many EVSEs, or turn a fleet to Unknown (P4). Pure.
 
-The danger: an export that lost a region, a wrong vocabulary, a stuck clock. Each guard looks at the finished
-plan and answers with a `Refusal`: the text and the override command an operator needs at 03:00. What a refusal
+The danger: an export that lost a region, a wrong vocabulary, a stuck clock. Each guard looks at the
+finished plan and answers with a `Refusal`: the text and the override an operator needs at 03:00. What it
 withholds stays at Hubject as last acknowledged; everything else flows.
 """
 

@@ -79,6 +79,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When the source was first seen to differ."""
     held: bool
     """Hubject is believed to show this EVSE to drivers now."""
+    removal: bool
+    """The source has it no longer: "not there" is then as good as done."""
 
     @property
     def withdraws(self) -> bool:
@@ -269,4 +271,5 @@ def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) ->
         presence=row.presence,
         since=row.changed_at if row.changed_at is not None else row.first_missing,
         held=row.held,
+        removal=row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND),
     )

@@ -268,8 +268,11 @@ def quarantined(
     return replace(row, quarantine=entry, in_doubt_since=None)
 
 
-def recovered(picture: Picture, *, now: float) -> list[EvseRow]:
-    """After a start: what was in flight at the crash is in doubt, and every settle is waited for anew."""
+def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]:
+    """What was in flight when its outcome could not be recorded is in doubt.
+
+    `restarted`: another process may have been the one; every settle is waited for anew, in full.
+    """
     in_flight: dict[str, ActionType] = {}
     for push in picture.open_pushes:
         keys: Iterable[str] = picture.rows if push.action is ActionType.FULL_LOAD else push.keys
@@ -280,7 +283,7 @@ def recovered(picture: Picture, *, now: float) -> list[EvseRow]:
     for key, row in picture.rows.items():
         if key in in_flight:
             changed.append(doubted(row, in_flight[key], now=now, push_id=None))
-        elif row.in_doubt_since is not None:
+        elif restarted and row.in_doubt_since is not None:
             changed.append(replace(row, in_doubt_since=now))
     return changed
 

@@ -1,0 +1,85 @@
+"""A plan that has passed the guards. Pure: the same picture gives the same decision.
+
+The guards look at the finished plan; what they withhold is planned again as "leave it as Hubject has it", and
+everything else goes out (P4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oicp_adapter.core.guards import (
+    Allowance,
+    GuardPolicy,
+    Refusal,
+    first_run_guard,
+    mass_guard,
+    mass_unknown,
+    withdrawal_guard,
+)
+from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan
+from oicp_adapter.core.records import EvseRow, OperatorState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What goes out, what is withheld and why."""
+
+    plan: Plan
+    refusals: tuple[Refusal, ...]
+    mass_since: float | None
+    """Since when the mass guard has seen too many; kept in the operator's state."""
+
+    @property
+    def withheld(self) -> dict[str, str]:
+        """Key → guard."""
+        return {key: refusal.guard.value for refusal in self.refusals for key in refusal.keys}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decider:
+    """The operator's policies, ready to decide."""
+
+    operator: str
+    plan: PlanPolicy
+    guards: GuardPolicy
+
+    def decide(
+        self,
+        rows: dict[str, EvseRow],
+        state: OperatorState,
+        *,
+        now: float,
+        complete: bool,
+        mode: Mode,
+        allowance: Allowance,
+    ) -> Decision:
+        """Plan, ask the guards, plan again without what they withhold."""
+        values = list(rows.values())
+        plan = make_plan(values, self.plan, now=now, complete=complete, mode=mode)
+        refusals: list[Refusal] = []
+        if refusal := first_run_guard(values):
+            refusals.append(refusal)
+        suspects = mass_unknown(plan, rows, self.guards)
+        mass_since = None
+        if suspects:
+            mass_since = state.mass_since if state.mass_since is not None else now
+            if refusal := mass_guard(suspects, rows, self.guards, now=now, since=mass_since):
+                refusals.append(refusal)
+        if refusal := withdrawal_guard(
+            {change.key for change in plan.withdrawals},
+            values,
+            state,
+            self.guards,
+            now=now,
+            allowed=allowance.withdrawals,
+            operator=self.operator,
+        ):
+            refusals.append(refusal)
+        decision = Decision(plan=plan, refusals=tuple(refusals), mass_since=mass_since)
+        if not refusals:
+            return decision
+        replanned = make_plan(
+            values, self.plan, now=now, complete=complete, mode=mode, withheld=decision.withheld
+        )
+        return Decision(plan=replanned, refusals=tuple(refusals), mass_since=mass_since)

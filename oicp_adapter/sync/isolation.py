@@ -1,0 +1,104 @@
+"""Which records of a refused request are at fault, and what to do with each (P5). Pure.
+
+Hubject answers all-or-nothing: one bad record refuses the whole request. The danger is quarantining an innocent
+EVSE, or letting one bad EVSE hold back the rest. So: what the answer names clearly is at fault; else the other
+action is tried; else the request is halved until a single record is left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from oicp_adapter.core.ids import stripped
+from oicp_adapter.core.model import ActionType
+from oicp_adapter.core.plan import Change
+from oicp_adapter.core.records import Presence
+from oicp_adapter.oicp.answers import Answer
+
+NO_EVSE_DATA = "603"
+DUPLICATE_IDS = "018"
+DATA_ERROR = "022"
+"""Also the answer to an insert of what exists and an update of what does not."""
+
+_OTHER = {ActionType.INSERT: ActionType.UPDATE, ActionType.UPDATE: ActionType.INSERT}
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that travel in one request, with one action."""
+
+    action: ActionType
+    changes: tuple[Change, ...]
+    refusals: tuple[Answer, ...] = ()
+    """Refusals these records already met with another action in this cycle; at most one."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a refusal comes to."""
+
+    quarantine: tuple[Change, ...] = ()
+    already_gone: tuple[Change, ...] = ()
+    """Removals refused because the EVSE is not there: done."""
+    again: tuple[Bundle, ...] = ()
+    """What to send next, in this order."""
+
+
+def isolate(bundle: Bundle, answer: Answer) -> Verdict:
+    """Decide on a refused bundle."""
+    at_fault = _named(bundle, answer)
+    if not at_fault and len(bundle.changes) == 1:
+        at_fault = bundle.changes
+    if at_fault:
+        return _judge(bundle, at_fault, answer)
+    unknown = all(change.presence is Presence.UNKNOWN for change in bundle.changes)
+    if unknown and _other_may_help(bundle, answer):
+        return Verdict(again=(_other_action(bundle, bundle.changes, answer),))
+    return Verdict(again=halves(bundle))
+
+
+def halves(bundle: Bundle) -> tuple[Bundle, ...]:
+    """The bundle in two parts."""
+    middle = len(bundle.changes) // 2
+    return tuple(
+        msgspec.structs.replace(bundle, changes=part)
+        for part in (bundle.changes[:middle], bundle.changes[middle:])
+        if part
+    )
+
+
+def _named(bundle: Bundle, answer: Answer) -> tuple[Change, ...]:
+    """The records the answer names; none when it names something that is not, or not clearly, in the request."""
+    if answer.indexes:
+        if max(answer.indexes) >= len(bundle.changes):
+            return ()
+        return tuple(bundle.changes[index] for index in sorted(set(answer.indexes)))
+    spelled = Counter(stripped(change.wire_id) for change in bundle.changes)
+    named = {stripped(text) for text in answer.named_ids}
+    if any(spelled[text] != 1 for text in named):
+        return ()
+    return tuple(change for change in bundle.changes if stripped(change.wire_id) in named)
+
+
+def _judge(bundle: Bundle, at_fault: tuple[Change, ...], answer: Answer) -> Verdict:
+    keys = {change.key for change in at_fault}
+    rest = tuple(change for change in bundle.changes if change.key not in keys)
+    again = [msgspec.structs.replace(bundle, changes=rest)] if rest else []
+    not_there = answer.code in (DATA_ERROR, NO_EVSE_DATA)
+    gone = tuple(change for change in at_fault if change.removal and not_there)
+    others = tuple(change for change in at_fault if not (change.removal and not_there))
+    if others and _other_may_help(bundle, answer):
+        again.append(_other_action(bundle, others, answer))
+        others = ()
+    return Verdict(quarantine=others, already_gone=gone, again=tuple(again))
+
+
+def _other_may_help(bundle: Bundle, answer: Answer) -> bool:
+    """Each action is tried once per record and cycle; a removal is never turned into an insert."""
+    if bundle.refusals or answer.indexes or answer.code in (NO_EVSE_DATA, DUPLICATE_IDS):
+        return False
+    return bundle.action in _OTHER and not any(change.removal for change in bundle.changes)
+
+
+def _other_action(bundle: Bundle, changes: tuple[Change, ...], answer: Answer) -> Bundle:
+    return Bundle(action=_OTHER[bundle.action], changes=changes, refusals=(*bundle.refusals, answer))

@@ -1,0 +1,78 @@
+"""The source's word into the ledger's rows: what changed, what is missing, what may be forgotten. Pure.
+
+The danger: an EVSE that a half-read snapshot does not have is not gone. Only complete reads mark as missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from oicp_adapter.core.guards import forgettable
+from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet
+from oicp_adapter.core.records import EvseRow, missed, observed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """Rows after a read, and what of them has to be stored."""
+
+    rows: dict[str, EvseRow]
+    changed: list[EvseRow]
+    forgotten: list[str]
+    respelled: list[EvseRow]
+    """Rows whose EvseID the source spells differently from what Hubject acknowledged, newly so."""
+
+
+def observe(
+    fleet: MappedFleet,
+    rows: dict[str, EvseRow],
+    *,
+    complete: bool,
+    baseline_known: bool,
+    last_complete_at: float | None,
+    now: float,
+) -> Observation:
+    """Merge a mapped read into the rows."""
+    after: dict[str, EvseRow] = {}
+    changed: list[EvseRow] = []
+    forgotten: list[str] = []
+    respelled: list[EvseRow] = []
+    missing = dict(rows)
+    for key, desired in fleet.desired.items():
+        before = missing.pop(key, None)
+        row = observed(before, desired, now=now, absent=baseline_known)
+        if row is None:
+            continue
+        if desired.status is None and complete:
+            row = missed(row, now=now, last_seen=now)
+        after[key] = row
+        if row is not before:
+            changed.append(row)
+            if row.wire_id != row.source_id and (before is None or before.source_id != row.source_id):
+                respelled.append(row)
+    for key, before in missing.items():
+        row = missed(before, now=now, last_seen=last_complete_at) if complete else before
+        if complete and forgettable(row, now=now):
+            forgotten.append(key)
+            continue
+        after[key] = row
+        if row is not before:
+            changed.append(row)
+    return Observation(rows=after, changed=changed, forgotten=forgotten, respelled=respelled)
+
+
+def unreadable(rows: dict[str, EvseRow], *, now: float) -> list[EvseRow]:
+    """The rows to publish as Unknown because the source has been unreadable for `unknown_after`.
+
+    Their cause is REPORTED: the operator chose this threshold, so the mass guard does not wait another one.
+    """
+    rule = "source unreadable for unknown_after"
+    return [
+        replace(
+            row, desired=EvseStatus.UNKNOWN, rule=rule, value="", cause=Cause.REPORTED, changed_at=row.changed_at or now
+        )
+        for row in rows.values()
+        if row.first_missing is None and row.desired not in (None, EvseStatus.UNKNOWN)
+    ]

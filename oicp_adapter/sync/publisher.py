@@ -1,0 +1,361 @@
+"""Carries out a plan: one request at a time, each made durable before its first byte and settled by its answer.
+
+The danger: recording an acknowledgement that did not arrive, or forgetting a request that may still be applied.
+So every push goes through `_push`: intent → send → exactly one of acknowledged, refused, in doubt, not applied.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from oicp_adapter.core import records
+from oicp_adapter.core.bundling import bundle_size, bundles
+from oicp_adapter.core.model import ActionType, EvseStatus
+from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Plan
+from oicp_adapter.core.records import EvseRow, IntentRecord, OperatorState, PushIntent, PushRow
+from oicp_adapter.oicp.answers import Answer, Reaction
+from oicp_adapter.oicp.messages import PushRequest
+from oicp_adapter.ports import Clock, Hub, Ledger
+from oicp_adapter.sync.isolation import Bundle, halves, isolate
+from oicp_adapter.telemetry import events
+from oicp_adapter.telemetry.log import EventLog
+
+DOUBTS_IN_A_ROW = 2
+"""Unanswered requests in a row after which a cycle stops sending: Hubject is not answering at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryPolicy:
+    """How this operator is delivered. Times in seconds."""
+
+    operator_id: str
+    operator_name: str
+    settle: float = 60.0
+    calls_per_minute: int = 1900
+    quarantine_first_retry: float = 900.0
+    quarantine_longest_retry: float = 86_400.0
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One cycle's picture while it is being worked on, and its tally."""
+
+    cycle_id: str
+    log: EventLog
+    rows: dict[str, EvseRow]
+    state: OperatorState
+    requests: int = 0
+    pushed: int = 0
+    acked: int = 0
+    in_doubt: int = 0
+    newly_quarantined: int = 0
+    largest_bundle: int = 0
+    lag: float = 0.0
+    """Longest time from a change being seen to its acknowledgement, seconds."""
+    kinds: dict[str, int] = field(default_factory=dict)
+    """Acknowledged records by kind."""
+    stopped_by: Answer | None = None
+    """The answer that ended sending early."""
+
+
+class Sent(Protocol):
+    """What a finished push does to the rows it concerns."""
+
+    def __call__(self, push_id: int, now: float) -> Iterable[EvseRow]: ...
+
+
+class Publisher:
+    """Sends requests for one operator. Not thread-safe: one push at a time is the point (P2)."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        ledger: Ledger,
+        clock: Clock,
+        policy: DeliveryPolicy,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._hub = hub
+        self._ledger = ledger
+        self._clock = clock
+        self._policy = policy
+        self._stopping = stopping
+        self._round_trip = 0.0
+        self._doubts = 0
+
+    def publish(self, plan: Plan, work: Work, *, probe: bool = False) -> None:
+        """Send a plan's changes. `probe`: Hubject failed lately, so the first request holds one record."""
+        size = bundle_size(
+            len(plan.changes), round_trip=self._round_trip, calls_per_minute=self._policy.calls_per_minute
+        )
+        queue = deque(Bundle(action=action, changes=part) for action, part in bundles(plan.changes, size))
+        if probe and queue:
+            first = queue.popleft()
+            queue.extendleft(reversed(_after_first(first)))
+        while queue and work.stopped_by is None and not self._stopping():
+            bundle = queue.popleft()
+            answer = self._send_bundle(bundle, work)
+            if answer.reaction is Reaction.REFUSED:
+                queue.extendleft(reversed(self._isolate(bundle, answer, work)))
+            elif answer.reaction is Reaction.TOO_LARGE:
+                queue.extendleft(reversed(self._split(bundle, answer, work)))
+            else:
+                self._maybe_stop(answer, work)
+
+    def full_load(self, full: FullLoadPlan, work: Work) -> Answer:
+        """Send one fullLoad that the guards let pass. The caller reacts to the answer."""
+        before = {key: work.rows[key] for key in full.withdraws}
+        now = self._clock.now()
+        changed = [
+            IntentRecord(key, status, "full load")
+            for key, _, status in full.records
+            if work.rows[key].status is not status
+        ]
+        changed += [IntentRecord(key, None, "left out of the full load") for key in full.withdraws]
+        request = PushRequest(
+            action=ActionType.FULL_LOAD,
+            operator_id=self._policy.operator_id,
+            operator_name=self._policy.operator_name,
+            records=[(wire_id, status) for _, wire_id, status in full.records],
+        )
+
+        def applied(push_id: int, now: float) -> Iterable[EvseRow]:
+            for key, wire_id, status in full.records:
+                row = work.rows[key]
+                if row.acknowledged and row.status is status and row.wire_id == wire_id:
+                    continue  # nothing new about it: no write
+                yield self._acknowledge(row, status, wire_id=wire_id, now=now, push_id=push_id)
+            for key in full.leaves_out:
+                yield records.absent(work.rows[key], now=now, push_id=push_id)
+
+        def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
+            for row in work.rows.values():
+                yield records.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
+
+        return self._push(
+            request,
+            work,
+            records_=tuple(changed),
+            intent_rows=tuple(replace(row, withdrawn_at=now) for row in before.values()),
+            applied=applied,
+            doubted=doubted,
+            undone=lambda push_id, now: before.values(),
+        )
+
+    def _send_bundle(self, bundle: Bundle, work: Work) -> Answer:
+        action, changes = bundle.action, bundle.changes
+        before = {change.key: work.rows[change.key] for change in changes if change.withdraws}
+        now = self._clock.now()
+        request = PushRequest(
+            action=action,
+            operator_id=self._policy.operator_id,
+            operator_name=self._policy.operator_name,
+            # A delete names a status too: the message has no other form.
+            records=[(change.wire_id, change.status or EvseStatus.EVSE_NOT_FOUND) for change in changes],
+        )
+        answer = self._push(
+            request,
+            work,
+            records_=tuple(IntentRecord(change.key, change.status, change.reason) for change in changes),
+            intent_rows=tuple(replace(row, withdrawn_at=now) for row in before.values()),
+            applied=lambda push_id, now: [
+                self._acknowledge(
+                    work.rows[change.key], change.status, wire_id=change.wire_id, now=now, push_id=push_id
+                )
+                for change in changes
+            ],
+            doubted=lambda push_id, now: [
+                records.doubted(work.rows[change.key], action, now=now, push_id=push_id) for change in changes
+            ],
+            undone=lambda push_id, now: before.values(),
+        )
+        work.largest_bundle = max(work.largest_bundle, len(changes))
+        if answer.reaction is Reaction.APPLIED:
+            self._count(changes, work)
+        return answer
+
+    def _push(
+        self,
+        request: PushRequest,
+        work: Work,
+        *,
+        records_: tuple[IntentRecord, ...],
+        intent_rows: tuple[EvseRow, ...],
+        applied: Sent,
+        doubted: Sent,
+        undone: Sent,
+    ) -> Answer:
+        """The one place where knowledge about Hubject advances."""
+        intent = PushIntent(
+            action=request.action,
+            cycle_id=work.cycle_id,
+            started_at=self._clock.now(),
+            count=len(request.records),
+            records=records_,
+            rows=intent_rows,
+        )
+        push_id = self._ledger.begin(intent)
+        work.rows.update((row.key, row) for row in intent_rows)
+        answer = self._hub.push(request)
+        now = self._clock.now()
+        effect = {Reaction.APPLIED: applied, Reaction.IN_DOUBT: doubted}.get(answer.reaction, undone)
+        rows = list(effect(push_id, now))
+        self._ledger.finish(_push_row(push_id, answer, now), rows, work.state)
+        work.rows.update((row.key, row) for row in rows)
+        self._tally(request, answer, push_id=push_id, work=work)
+        return answer
+
+    def _tally(self, request: PushRequest, answer: Answer, *, push_id: int, work: Work) -> None:
+        count = len(request.records)
+        work.requests += 1
+        work.pushed += count
+        if answer.reaction is Reaction.IN_DOUBT:
+            self._doubts += 1
+            work.in_doubt += count
+        else:
+            self._doubts = 0
+        if answer.reaction in (Reaction.APPLIED, Reaction.REFUSED):
+            weight = 0.2 if self._round_trip else 1.0
+            self._round_trip += weight * (answer.duration - self._round_trip)
+        log = work.log.bind(push_id=push_id, action=request.action.value, records=count)
+        log.emit(
+            _PUSH_EVENTS[answer.reaction],
+            code=answer.code or None,
+            process_id=answer.process_id,
+            http_status=answer.http_status,
+            duration=round(answer.duration, 3),
+            text=None if answer.reaction is Reaction.APPLIED else answer.text,
+        )
+        if not answer.code_known:
+            log.emit(events.HUB_CODE_UNKNOWN, code=answer.code, process_id=answer.process_id)
+
+    def _isolate(self, bundle: Bundle, answer: Answer, work: Work) -> tuple[Bundle, ...]:
+        verdict = isolate(bundle, answer)
+        now = self._clock.now()
+        rows = [
+            records.absent(work.rows[change.key], now=now, push_id=None) for change in verdict.already_gone
+        ]
+        rows += [self._quarantine(change, bundle, answer, work) for change in verdict.quarantine]
+        self._settle(rows, work)
+        return verdict.again
+
+    def _split(self, bundle: Bundle, answer: Answer, work: Work) -> tuple[Bundle, ...]:
+        if len(bundle.changes) > 1:
+            return halves(bundle)
+        self._settle([self._quarantine(bundle.changes[0], bundle, answer, work)], work)
+        return ()
+
+    def _quarantine(self, change: Change, bundle: Bundle, answer: Answer, work: Work) -> EvseRow:
+        answers = (*bundle.refusals, answer)
+        text = "; then ".join(one.text for one in answers)
+        work.newly_quarantined += 1
+        work.log.emit(
+            events.EVSE_QUARANTINED,
+            evse_id=change.wire_id,
+            code=answer.code or None,
+            text=text,
+            process_id=answer.process_id,
+        )
+        return records.quarantined(
+            work.rows[change.key],
+            change.status,
+            code=answer.code or str(answer.http_status or ""),
+            text=text,
+            process_id=answer.process_id,
+            now=self._clock.now(),
+            first_retry=self._policy.quarantine_first_retry,
+            longest_retry=self._policy.quarantine_longest_retry,
+        )
+
+    def quarantine_refused(self, keys: Iterable[str], answer: Answer, work: Work) -> None:
+        """Quarantine what a fullLoad's answer named; the caller sends the rest again."""
+        now = self._clock.now()
+        rows = []
+        for key in keys:
+            row = work.rows[key]
+            work.log.emit(events.EVSE_QUARANTINED, evse_id=row.wire_id, code=answer.code, text=answer.text)
+            work.newly_quarantined += 1
+            rows.append(
+                records.quarantined(
+                    row,
+                    row.desired,
+                    code=answer.code,
+                    text=answer.text,
+                    process_id=answer.process_id,
+                    now=now,
+                    first_retry=self._policy.quarantine_first_retry,
+                    longest_retry=self._policy.quarantine_longest_retry,
+                )
+            )
+        self._settle(rows, work)
+
+    def _settle(self, rows: list[EvseRow], work: Work) -> None:
+        if rows:
+            self._ledger.save(rows, work.state)
+            work.rows.update((row.key, row) for row in rows)
+
+    def _maybe_stop(self, answer: Answer, work: Work) -> None:
+        if answer.reaction is Reaction.APPLIED:
+            return
+        if answer.reaction is not Reaction.IN_DOUBT or self._doubts >= DOUBTS_IN_A_ROW:
+            work.stopped_by = answer
+
+    def _acknowledge(
+        self, row: EvseRow, status: EvseStatus | None, *, wire_id: str, now: float, push_id: int
+    ) -> EvseRow:
+        return records.acknowledged(
+            row, status, now=now, push_id=push_id, wire_id=wire_id, settle=self._policy.settle
+        )
+
+    def _count(self, changes: tuple[Change, ...], work: Work) -> None:
+        now = self._clock.now()
+        work.acked += len(changes)
+        for change in changes:
+            work.kinds[change.kind.value] = work.kinds.get(change.kind.value, 0) + 1
+            if change.since is not None:
+                work.lag = max(work.lag, now - change.since)
+            if change.kind is not Kind.NEW and change.status is not change.previous:
+                work.log.emit(
+                    events.EVSE_CHANGED,
+                    evse_id=change.wire_id,
+                    before=change.previous.value if change.previous else None,
+                    after=change.status.value if change.status else "deleted",
+                    reason=change.reason,
+                )
+
+
+_PUSH_EVENTS = {
+    Reaction.APPLIED: events.PUSH_APPLIED,
+    Reaction.REFUSED: events.PUSH_REFUSED,
+    Reaction.TOO_LARGE: events.PUSH_REFUSED,
+    Reaction.IN_DOUBT: events.PUSH_IN_DOUBT,
+    Reaction.TRANSIENT: events.PUSH_FAILED,
+    Reaction.THROTTLED: events.PUSH_FAILED,
+    Reaction.UNREACHABLE: events.PUSH_FAILED,
+    Reaction.STOPPED: events.PUSH_FAILED,
+}
+
+
+def _after_first(bundle: Bundle) -> tuple[Bundle, ...]:
+    parts = (bundle.changes[:1], bundle.changes[1:])
+    return tuple(replace(bundle, changes=part) for part in parts if part)
+
+
+def _push_row(push_id: int, answer: Answer, now: float) -> PushRow:
+    return PushRow(
+        push_id=push_id,
+        finished_at=now,
+        outcome=answer.reaction.value,
+        code=answer.code,
+        text=answer.text,
+        process_id=answer.process_id,
+        http_status=answer.http_status,
+        duration=answer.duration,
+        attempts=answer.attempts,
+    )

@@ -1,0 +1,66 @@
+"""What a cycle came to: counters for the summary line, refusals for people, an exit code for scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from oicp_adapter.core.guards import Refusal
+from oicp_adapter.errors import worst_exit_code
+
+
+@dataclass(kw_only=True)
+class CycleReport:
+    """The outcome of one cycle of one operator."""
+
+    job: str
+    cycle_id: str = ""
+    read: int = 0
+    complete: bool = True
+    changed: int = 0
+    requests: int = 0
+    pushed: int = 0
+    acked: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+    rejected: int = 0
+    withheld: int = 0
+    in_doubt: int = 0
+    missing: int = 0
+    backlog: int = 0
+    bundle: int = 0
+    duration: float = 0.0
+    lag: float = 0.0
+    found: dict[str, int] = field(default_factory=dict)
+    healed: dict[str, int] = field(default_factory=dict)
+    full_load: str = ""
+    """ "" not asked for; else "applied" or why not."""
+    refusals: list[Refusal] = field(default_factory=list)
+    failures: list[tuple[int, str, str]] = field(default_factory=list)
+    """(exit code, what happened, fix)."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 refused by a guard, 4 Hubject, 5 source: the worst of what happened."""
+        codes = [code for code, _, _ in self.failures]
+        if self.refusals:
+            codes.append(3)
+        if self.in_doubt:
+            codes.append(4)
+        return worst_exit_code(codes)
+
+    def summary(self) -> dict[str, int | float | str | None]:
+        """The fields of the summary line."""
+        return {
+            "read": self.read,
+            "changed": self.changed,
+            "requests": self.requests,
+            "pushed": self.pushed,
+            "acked": self.acked,
+            "quarantined": self.quarantined,
+            "withheld": self.withheld,
+            "in_doubt": self.in_doubt,
+            "backlog": self.backlog,
+            "bundle": self.bundle,
+            "duration": round(self.duration, 3),
+            "lag": round(self.lag, 3),
+        }

@@ -1,0 +1,195 @@
+"""The catalogue of log events: nothing is logged that is not named here (docs/logs.md is generated from it).
+
+Levels: INFO = something happened, WARNING = degraded but coping, ERROR = a person must act.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One kind of log line: a stable name, its level, what it says, what to do about it."""
+
+    name: str
+    level: int
+    says: str
+    do: str = ""
+
+
+def _info(name: str, says: str) -> Event:
+    return Event(name, logging.INFO, says)
+
+
+def _warning(name: str, says: str, do: str) -> Event:
+    return Event(name, logging.WARNING, says, do)
+
+
+def _error(name: str, says: str, do: str) -> Event:
+    return Event(name, logging.ERROR, says, do)
+
+
+DAEMON_STARTED = _info("daemon.started", "The daemon runs; names its operators, jobs and next runs.")
+DAEMON_STOPPING = _info("daemon.stopping", "A signal asked it to end; the push in flight is finished first.")
+DAEMON_STOPPED = _info("daemon.stopped", "It ended; the ledger is closed.")
+DAEMON_GRACE_OVER = _error(
+    "daemon.grace_over",
+    "A worker did not end within the grace time; the process ends anyway. What was in flight is in doubt.",
+    "Nothing is lost: the next start pushes it again. If it happens often, raise `[daemon] grace`.",
+)
+DAEMON_WORKER_DIED = _error(
+    "daemon.worker_died",
+    "An operator's worker thread died; the process stops so that its supervisor restarts it.",
+    "Report the traceback; the ledger is safe.",
+)
+JOB_FAILED = _error(
+    "job.failed",
+    "A job failed in a way nobody foresaw; the other jobs go on and this one runs again at its next time.",
+    "Read the error; if it repeats, report it with the traceback.",
+)
+COMMAND_TAKEN = _info("command.taken", "A manual command (resync) was picked up.")
+COMMAND_ENDED = _info("command.ended", "A manual command ended: done, refused or failed.")
+RECOVERED = _warning(
+    "ledger.recovered",
+    "The last process died while pushes were in flight: their EVSEs are in doubt and are pushed again "
+    "after settle.",
+    "Nothing, if it was a planned kill; else find out why the process died.",
+)
+
+DELTA_DONE = _info(
+    "delta.done",
+    "One delta cycle: read, changed, pushed, acked, quarantined, withheld, in_doubt, backlog, bundle "
+    "(largest request), duration and lag in seconds.",
+)
+RECONCILE_DONE = _info(
+    "reconcile.done", "One reconciliation: what it found that should not have been, and healed, per kind."
+)
+RECONCILE_HEALED = _warning(
+    "reconcile.healed",
+    "Reconciliation found EVSEs that Hubject did not hold as the source says, and pushed them.",
+    "Normal after faults. If it finds something in every run, look for the push events of those EVSEs.",
+)
+FULL_DONE = _info("full.done", "One full cycle; `sent` tells whether the full load was applied.")
+FULL_POSTPONED = _info(
+    "full.postponed", "A full load is due but waits: for records in doubt, or for a complete read."
+)
+FULL_SUSPENDED = _error(
+    "full.suspended",
+    "Two full loads in a row got no answer; until one succeeds by hand a rolling resync replaces them.",
+    "Raise `[delivery] full_load_timeout`, ask Hubject with the Process-ID, then run `resync`.",
+)
+FULL_TOO_LARGE = _warning(
+    "full.too_large",
+    "Hubject says the full load is too large (413); a rolling resync replaces it.",
+    "Nothing: every EVSE is pushed again in bundles. EVSEs of others are not removed by it.",
+)
+
+SOURCE_FAILED = _error(
+    "source.failed",
+    "The source could not be read; the last picture stays and nothing is planned from the failed read.",
+    "Follow the error's fix.",
+)
+SOURCE_RECOVERED = _info("source.recovered", "The source can be read again.")
+SOURCE_INCOMPLETE = _warning(
+    "source.incomplete",
+    "The read was not complete: it may update, but no EVSE is let go because of it.",
+    "See `problems`; a file must be replaced by rename, not written in place.",
+)
+SOURCE_ODD = _warning(
+    "source.odd", "The read was complete but odd, for example unreadable times.", "See `problems`."
+)
+SOURCE_OLD = _warning(
+    "source.old",
+    "The source's picture is older than 15 minutes.",
+    "Check what writes the file; `max_age` would treat it as unreadable.",
+)
+SOURCE_UNKNOWN = _warning(
+    "source.unknown_published",
+    "The source has been unreadable for `unknown_after`: its EVSEs are published as Unknown.",
+    "Repair the source; the next good read restores the statuses.",
+)
+VALUE_UNMAPPED = _warning(
+    "mapping.unmapped",
+    "A status value no table knows; its EVSEs are published as Unknown. Logged once per value and run.",
+    "Set the override the line prints.",
+)
+RECORD_REJECTED = _warning(
+    "mapping.rejected",
+    "Source records that cannot be published (no id, invalid id, foreign prefix); logged when the list "
+    "changes.",
+    "`oicp-adapter quarantine list` names them with the reason.",
+)
+ID_SPELLING = _warning(
+    "mapping.spelling",
+    "The source spells an EvseID differently from what Hubject acknowledged; the new spelling takes effect "
+    "with the next full load.",
+    "Nothing, if the change was meant.",
+)
+
+GUARD_REFUSED = _error(
+    "guard.refused",
+    "A guard withholds changes or the full load; everything else flows. Repeated hourly while it lasts.",
+    "The line prints the override command; first make sure the source is right.",
+)
+GUARD_CLEARED = _info("guard.cleared", "A guard no longer withholds anything.")
+BASELINE_UNKNOWN = _warning(
+    "baseline.unknown",
+    "What Hubject held before our first full load is unknown: no full load is sent. Repeated daily.",
+    "`oicp-adapter resync OPERATOR --adopt N`, or `first_full_load = \"automatic\"`.",
+)
+BASELINE_KNOWN = _info("baseline.known", "A full load was applied: from now on scheduled full loads run.")
+
+PUSH_APPLIED = _info("push.applied", "Hubject acknowledged a push.")
+PUSH_REFUSED = _warning(
+    "push.refused",
+    "Hubject refused a push; the records at fault are isolated, the others are sent again at once.",
+    "`oicp-adapter quarantine list` shows what remains refused.",
+)
+PUSH_IN_DOUBT = _warning(
+    "push.in_doubt",
+    "A push got no readable answer: Hubject may or may not have applied it. Its EVSEs wait for settle.",
+    "Nothing: they are pushed again with their latest status. Often: check the network, raise the timeout.",
+)
+PUSH_RETRIED = _warning(
+    "push.retried", "An attempt failed in a way that is safe to repeat; it is repeated after `wait`.", "Nothing."
+)
+PUSH_FAILED = _warning(
+    "push.failed",
+    "A push was not applied and is tried again later (Hubject unreachable, in trouble, or over the limit).",
+    "If it lasts: check the network, then Hubject's status.",
+)
+HUB_CODE_UNKNOWN = _warning(
+    "hub.code_unknown",
+    "Hubject answered a code this program does not know; treated as refused.",
+    "Report it with the Process-ID.",
+)
+HUB_STOPPED = _error(
+    "hub.stopped",
+    "Hubject rejects this operator as a whole (certificate, contract, allow-list, wrong path). Pushing "
+    "stops; the next real push probes at a slow, growing interval.",
+    "Follow the line's fix; it resumes by itself, or at once after a restart.",
+)
+HUB_RECOVERED = _info("hub.recovered", "Hubject takes our pushes again.")
+EVSE_CHANGED = _info("evse.changed", "Hubject acknowledged a changed status of one EVSE.")
+EVSE_QUARANTINED = _warning(
+    "evse.quarantined",
+    "Hubject refused this EVSE; the others go through. It is retried alone, at growing intervals.",
+    "603: upload its EVSE data to Hubject. Else follow the text.",
+)
+EVSE_MISSING_KEPT = _warning(
+    "evse.missing_kept",
+    "EVSEs are gone from the source, and `missing = \"keep\"` keeps their last status at Hubject.",
+    "Decide: remove the setting, or restore them in the source.",
+)
+CERTIFICATE_EXPIRES = _warning(
+    "certificate.expires", "The client certificate expires soon.", "Order a new one from Hubject now."
+)
+SIMULATOR_RULE = _warning(
+    "demo.rule_broken", "The demo's simulator saw a rule broken.", "Report it: this is a bug."
+)
+
+CATALOGUE: dict[str, Event] = {
+    event.name: event for event in list(globals().values()) if isinstance(event, Event)
+}

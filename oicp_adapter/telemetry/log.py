@@ -1,0 +1,55 @@
+"""Log lines: JSON on stdout for machines, readable text on a terminal; only events of the catalogue.
+
+The danger: a secret in a line. Nothing here ever logs settings, headers or request bodies.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+from oicp_adapter.telemetry.events import Event
+
+Field = str | int | float | bool | None | list[str] | dict[str, int]
+
+
+class EventLog:
+    """Emits catalogued events with bound fields (operator, cycle_id, push_id)."""
+
+    def __init__(self, logger: structlog.typing.FilteringBoundLogger, **bound: Field) -> None:
+        self._logger = logger
+        self._bound = bound
+
+    def bind(self, **fields: Field) -> EventLog:
+        """The same log with more bound fields."""
+        return EventLog(self._logger, **{**self._bound, **fields})
+
+    def emit(self, event: Event, *, error: BaseException | None = None, **fields: Field) -> None:
+        """Write one line. Fields that are None are left out."""
+        merged = {name: value for name, value in {**self._bound, **fields}.items() if value is not None}
+        if error is not None:
+            merged["exc_info"] = error  # type: ignore[assignment]  # structlog renders it as a traceback
+        self._logger.log(event.level, event.name, **merged)
+
+
+def configure(*, as_json: bool | None = None, level: int = logging.INFO, stream: TextIO | None = None) -> EventLog:
+    """Set up rendering once and return the root log. `as_json` None: JSON unless stdout is a terminal."""
+    out = stream if stream is not None else sys.stdout
+    json_lines = not out.isatty() if as_json is None else as_json
+    processors: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if json_lines:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        processors += [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=22)]
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(out),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+    return EventLog(logger)
