@@ -41,6 +41,7 @@ class Control:
         self._orders: dict[str, Callable[[bytes], object]] = {
             "faults": self._add_faults,
             "faults/clear": lambda _: simulator.faults.clear(),
+            "journal/clear": lambda _: simulator.clear_journal(),
             "clear": lambda _: simulator.clear(),
             "data": self._set_data,
             "hold": self._hold,

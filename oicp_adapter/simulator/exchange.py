@@ -9,6 +9,7 @@ import gzip
 import socket
 import struct
 import uuid
+import zlib
 from typing import Any
 
 from aiohttp import web
@@ -112,7 +113,12 @@ class Exchange:
                 raise BodyTooLarge
             parts.append(part)
         body = b"".join(parts)
-        return gzip.decompress(body) if gunzip and _is_gzip(self.request) else body
+        if not (gunzip and _is_gzip(self.request)):
+            return body
+        try:
+            return gzip.decompress(body)
+        except (OSError, EOFError, zlib.error):
+            return b""  # will be refused as what it is: not JSON
 
     async def send(
         self, answer: Answer, process_id: str | None, *, pause: float | None = None

@@ -70,23 +70,19 @@ class Service:
     async def _route(self, exchange: Exchange) -> web.StreamResponse:
         path = exchange.request.raw_path
         endpoint, raw = self._find(exchange.request.method, path)
-        partner = unquote(raw)
-        if not endpoint:
-            return await self._finish(exchange, Work("", ""), Verdict(answers.service_not_found(path)))
-        work = Work(endpoint, partner)
+        work = Work(endpoint, unquote(raw))
         if endpoint == "status":
-            work.call = self._begin(exchange, partner)
-        if "*" in raw:
-            self._hub.breach("path_not_encoded", partner, "`*` in the path must be percent-encoded")
-        peer = _peer(exchange.request)
-        if refused := self._refuse_caller(exchange, work, peer):
-            return await self._finish(exchange, work, Verdict(refused))
+            work.call = self._begin(exchange, work.partner)
         try:
             body = await exchange.read(self._hub.options.body_limit, gunzip=self._hub.options.gzip)
         except BodyTooLarge:
             return await self._finish(exchange, work, Verdict(answers.too_large()))
-        except (OSError, EOFError):
-            body = b""
+        if not endpoint:
+            return await self._finish(exchange, work, Verdict(answers.service_not_found(path)))
+        if "*" in raw:
+            self._hub.breach("path_not_encoded", work.partner, "`*` in the path must be percent-encoded")
+        if refused := self._refuse_caller(exchange, work, _peer(exchange.request)):
+            return await self._finish(exchange, work, Verdict(refused))
         return await self._carry_out(exchange, work, body)
 
     def _begin(self, exchange: Exchange, partner: str) -> Call:

@@ -26,6 +26,7 @@ from oicp_adapter.simulator.faults import FaultBox
 from oicp_adapter.simulator.hub import Hub, Late
 from oicp_adapter.simulator.ids import operator_of
 from oicp_adapter.simulator.journal import BrokenRule, Entry
+from oicp_adapter.simulator.loop import TellingLoop
 from oicp_adapter.simulator.options import SimulatorOptions
 from oicp_adapter.simulator.service import Service
 from oicp_adapter.simulator.validate import STATUSES
@@ -171,6 +172,11 @@ class Simulator:
         """
         self._hub.clear()
 
+    def clear_journal(self) -> None:
+        """Forget what was seen, keep what is held."""
+        with self._hub.lock:
+            self._hub.journal.clear()
+
     # -- what it saw, and what goes wrong ----------------------------------------------------------
 
     @property
@@ -238,7 +244,8 @@ class Simulator:
 
     def _run(self, listener: socket.socket, ready: threading.Event, failure: list[BaseException]) -> None:
         try:
-            asyncio.run(self._serve(listener, ready))
+            with asyncio.Runner(loop_factory=TellingLoop) as runner:
+                runner.run(self._serve(listener, ready))
         except Exception as error:  # noqa: BLE001 - handed to the thread that started us
             failure.append(error)
             listener.close()
