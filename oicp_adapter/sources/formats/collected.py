@@ -48,8 +48,7 @@ class Collected:
                 if name not in TIME_FIELDS:
                     self.undecodable(origin, f"{name}: {error}")
                     return
-                count, first = self._bad_times.get(name, (0, f"{error} ({origin})"))
-                self._bad_times[name] = (count + 1, first)
+                self._bad_time(name, f"{error} ({origin})")
         self.records.append(SourceRecord(**members))
 
     def undecodable(self, origin: str, reason: object) -> None:
@@ -62,6 +61,10 @@ class Collected:
     def incomplete(self, reason: str) -> None:
         """Note that rows may be missing."""
         self._incomplete.append(reason)
+
+    def _bad_time(self, name: str, what: str) -> None:
+        count, first = self._bad_times.get(name, (0, what))
+        self._bad_times[name] = (count + 1, first)
 
     def result(self, *, as_of: float | None = None) -> SourceRead:
         """The finished read. Raises SourceError if there were rows but not one could be decoded."""

@@ -16,6 +16,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 _FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
 
 # A bare number is seconds or milliseconds only within 1973..2100: 20241009 is a date, not a day in 1970.
+_NUMBER = re.compile("[0-9]+(?:[.][0-9]*)?", re.ASCII)
 _FIRST, _LAST = 1e8, 4.1e9
 _SHORTEST_TIME = len("2024-10-09T22")
 
@@ -53,10 +54,7 @@ def parse_time(value: Scalar) -> float | None:
         text = value.strip()
         if not text:
             return None
-        try:
-            return _epoch(float(text))
-        except ValueError:
-            return _timestamp(text)
+        return _epoch(float(text)) if _NUMBER.fullmatch(text) else _timestamp(text)
     if value is None:
         return None
     if isinstance(value, bool):
@@ -67,9 +65,11 @@ def parse_time(value: Scalar) -> float | None:
 def _epoch(number: float) -> float:
     if _FIRST <= number <= _LAST:
         return float(number)
-    if _FIRST <= number / 1000 <= _LAST:
+    if _FIRST * 1000 <= number <= _LAST * 1000:
         return number / 1000
-    raise BadValue(f"{number:.15g} is neither epoch seconds nor milliseconds of the years 1973 to 2100")
+    raise BadValue(
+        f"{_shown(str(number))} is neither epoch seconds nor milliseconds of the years 1973 to 2100"
+    )
 
 
 def _timestamp(text: str) -> float:

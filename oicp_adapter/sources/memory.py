@@ -1,0 +1,29 @@
+"""A source in memory, for tests of whatever needs one; it passes the contract suite of the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oicp_adapter.core.model import SourceRead, SourceRecord
+from oicp_adapter.errors import SourceError
+
+
+class MemorySource:
+    """Answers what it was given last. `failure` makes every read fail, `complete` casts doubt on it."""
+
+    def __init__(self, records: Iterable[SourceRecord] = (), *, as_of: float | None = None) -> None:
+        self.records = list(records)
+        self.complete = True
+        self.failure: SourceError | None = None
+        self.as_of = as_of
+
+    def read(self, now: float) -> SourceRead:
+        """The records, or `failure`."""
+        if self.failure:
+            raise self.failure
+        return SourceRead(
+            records=list(self.records),
+            complete=self.complete,
+            problems=() if self.complete else ("declared incomplete",),
+            as_of=self.as_of,
+        )
