@@ -34,6 +34,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reaction: Reaction
     code: str = ""
     """OICP StatusCode.Code, "" when the answer had none."""
+    code_known: bool = True
+    """False when Hubject sent a code that no table knows: to be logged as `hub.code_unknown`."""
     text: str = ""
     """What happened, for logs and people: description and additional info, or the transport's failure."""
     hint: str = ""
