@@ -132,50 +132,49 @@ class VerdictBook:
     def __init__(self, rules: MappingRules) -> None:
         self._rules = rules
         self._default = VerdictTable(load_vocabulary(rules.vocabulary), rules)
-        self._tables: dict[str, VerdictTable | None] = {rules.vocabulary: self._default}
+        self._tables = {"": self._default, rules.vocabulary: self._default}
         self._unmapped: dict[tuple[str, str], int] = {}
 
     def judge(self, record: SourceRecord) -> tuple[Verdict, bool]:
         """The verdict, and whether the record speaks for its whole station whatever its connector says."""
-        name = record.vocabulary
-        table = self._table(name.strip()) if name else self._default
-        verdict = (
-            table.judge(record) if table is not None else unmapped((record.status or "").strip() or NO_VALUE)
-        )
+        table = self._table(record.vocabulary.strip()) if record.vocabulary else self._default
+        verdict = table.judge(record)
         if verdict.cause is Cause.UNMAPPED:
-            key = (table.vocabulary.name if table is not None else (name or "").strip(), verdict.value)
+            key = (table.vocabulary.name, verdict.value)
             self._unmapped[key] = self._unmapped.get(key, 0) + 1
-        return verdict, table is not None and table.vocabulary.level == "station"
+        return verdict, table.vocabulary.level == "station"
 
     def unmapped(self) -> tuple[UnmappedValue, ...]:
         """What no table knew, sorted, each with the setting that would map it."""
         return tuple(
-            UnmappedValue(
-                vocabulary=name, value=value, count=count, hint=_hint(self._table(name), name, value)
-            )
+            UnmappedValue(vocabulary=name, value=value, count=count, hint=_hint(self._table(name), value))
             for (name, value), count in sorted(self._unmapped.items())
         )
 
-    def _table(self, name: str) -> VerdictTable | None:
-        # A vocabulary named by a record is data: an unknown one must not stop the other records (P5).
+    def _table(self, name: str) -> VerdictTable:
         if name not in self._tables:
             try:
-                self._tables[name] = VerdictTable(load_vocabulary(name), self._rules)
+                vocabulary = load_vocabulary(name)
             except ConfigurationError:
-                self._tables[name] = None
+                # Here the name is data: a record that misspells it must not stop the others (P5).
+                vocabulary = Vocabulary(name=name, title="does not exist", level="evse", values={})
+            self._tables[name] = VerdictTable(vocabulary, self._rules)
         return self._tables[name]
 
 
-def _hint(table: VerdictTable | None, name: str, value: str) -> str:
-    if table is None:
-        return f"the record names the vocabulary {name!r}, which does not exist"
+def _hint(table: VerdictTable, value: str) -> str:
+    vocabulary = table.vocabulary
+    if not vocabulary.values:
+        return f"the record names the vocabulary {vocabulary.name!r}, which does not exist"
     if value == NO_VALUE:
         return 'name the field that holds the status, or set mapping.overrides."" = "Unknown"'
-    near = {_loose(known): known for known in table.vocabulary.values}.get(_loose(value))
     key = json.dumps(value, ensure_ascii=False)
-    if near:
-        target = table[near].target
-        return f'set mapping.overrides.{key} = "{target}": it is written differently from {name} {near}'
+    for known, row in vocabulary.values.items():
+        if _loose(known) == _loose(value):
+            return (
+                f'set mapping.overrides.{key} = "{row.target}":'
+                f" it differs from {vocabulary.name} {known} in spelling only"
+            )
     return f'set mapping.overrides.{key} = "Available" (or another status)'
 
 

@@ -109,11 +109,17 @@ def load_vocabulary(name: str) -> Vocabulary:
 
 def read_vocabulary(name: str, text: str) -> Vocabulary:
     """A vocabulary from the text of its file. Raises ConfigurationError that names the row at fault."""
+    where = f"vocabulary {name!r}"
     try:
-        return msgspec.convert(tomllib.loads(text) | {"name": name}, Vocabulary)
+        table = tomllib.loads(text)
+        for value, row in table.get("values", {}).items():
+            where = f"vocabulary {name!r}, value {value!r}"
+            msgspec.convert(row, Row)
+        where = f"vocabulary {name!r}"
+        return msgspec.convert(table | {"name": name}, Vocabulary)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
         raise ConfigurationError(
-            f"vocabulary {name!r} cannot be used: {problem}", hint=f"a target is one of {_TARGETS}"
+            f"{where} cannot be used: {problem}", hint=f"a target is one of {_TARGETS}"
         ) from problem
 
 

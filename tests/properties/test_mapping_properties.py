@@ -1,0 +1,111 @@
+"""The mapping over arbitrary dirty snapshots: total, independent of order, stable."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oicp_adapter.core.ids import parse_prefix
+from oicp_adapter.core.mapping import MappingRules, map_fleet
+from oicp_adapter.core.model import EvseStatus, SourceRecord
+from oicp_adapter.core.vocabulary import Target, load_vocabulary, vocabulary_names
+
+NOW = 1_800_000_000.0
+
+# Few different things, so that they meet: same EVSEs, stations, connectors and times again and again.
+times = st.sampled_from([None, NOW, NOW - 60, NOW - 10_000, NOW + 60, NOW + 10_000])
+words = sorted({value for name in vocabulary_names() for value in load_vocabulary(name).values})
+records = st.builds(
+    SourceRecord,
+    evse_id=st.sampled_from([None, "DE*ABC*E1", "DEABCE1", "DE*ABC*E2", "DE*XYZ*E1", "rubbish"]),
+    station_id=st.sampled_from([None, "", "S1", "S2"]),
+    connector_id=st.sampled_from([None, "0", "1", "2"]),
+    status=st.sampled_from([None, "", "Kaputt", *words]),
+    vocabulary=st.sampled_from([None, None, *vocabulary_names(), "no such"]),
+    updated_at=times,
+    last_heartbeat=times,
+    last_seen=st.sampled_from([None, None, NOW - 60]),
+    connection=st.sampled_from([None, None, "Online", "Offline", ""]),
+    lifecycle=st.sampled_from([None, None, "Production", "Stock"]),
+    station_status=st.sampled_from([None, None, "Enabled", "Faulted"]),
+    charging=st.sampled_from([None, "Yes", "No"]),
+)
+fleets = st.lists(records, max_size=7)
+rule_sets = st.builds(
+    MappingRules,
+    vocabulary=st.sampled_from(vocabulary_names()),
+    prefixes=st.just((parse_prefix("DE*ABC"),)),
+    overrides=st.dictionaries(
+        st.sampled_from(["Preparing", "Faulted", "BLOCKED", ""]), st.sampled_from(Target)
+    ),
+    reserved=st.sampled_from([EvseStatus.OCCUPIED, EvseStatus.RESERVED]),
+    evse_id_template=st.sampled_from([None, "DE*ABC*E{station_id}*{connector_id}"]),
+    offline_out_of_service_after=st.sampled_from([None, 5000.0]),
+    stale_after=st.sampled_from([None, 900.0]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(fleets, rule_sets, st.data())
+def test_the_order_of_the_rows_does_not_matter(
+    fleet: list[SourceRecord], rules: MappingRules, data: st.DataObject
+) -> None:
+    # A backend that returns its rows in another order makes statuses flap, each flap pushed to every driver.
+    shuffled = data.draw(st.permutations(fleet))
+    assert map_fleet(shuffled, rules, now=NOW) == map_fleet(fleet, rules, now=NOW)
+
+
+@settings(max_examples=300, deadline=None)
+@given(fleets, rule_sets)
+def test_every_record_ends_up_somewhere_and_every_status_is_one_of_oicps(
+    fleet: list[SourceRecord], rules: MappingRules
+) -> None:
+    # A record that vanishes silently is taken for a removed EVSE; a made-up status is refused by Hubject.
+    mapped = map_fleet(fleet, rules, now=NOW)
+    for key, desired in mapped.desired.items():
+        assert desired.key == key
+        assert desired.status is None or desired.status in set(EvseStatus)
+        assert desired.status is not EvseStatus.RESERVED or rules.reserved is EvseStatus.RESERVED
+        assert desired.rule
+        assert desired.value
+    for record in fleet:
+        alone = map_fleet([record], rules, now=NOW)
+        assert set(alone.desired) <= set(mapped.desired)
+        assert set(alone.rejected) <= set(mapped.rejected)
+        about_a_station_only = record.station_id and not record.evse_id
+        assert alone.desired or alone.rejected or about_a_station_only
+
+
+@settings(max_examples=200, deadline=None)
+@given(fleets, rule_sets)
+def test_reading_the_same_fleet_again_changes_nothing(fleet: list[SourceRecord], rules: MappingRules) -> None:
+    # A rule text or a remembered state that drifts writes history, and pushes, with every cycle.
+    first = map_fleet(fleet, rules, now=NOW)
+    remembered = {key: desired.connectors for key, desired in first.desired.items()}
+    assert map_fleet(fleet, rules, now=NOW, previous=remembered) == first
+
+
+@settings(max_examples=200, deadline=None)
+@given(fleets, rule_sets)
+def test_the_same_row_twice_changes_no_status(fleet: list[SourceRecord], rules: MappingRules) -> None:
+    # An export joined once too often doubles every row.
+    once, twice = map_fleet(fleet, rules, now=NOW), map_fleet(fleet + fleet, rules, now=NOW)
+    assert twice.desired == once.desired
+
+
+@settings(max_examples=200, deadline=None)
+@given(fleets, records, rule_sets)
+def test_another_stations_record_never_touches_an_evse(
+    fleet: list[SourceRecord], other: SourceRecord, rules: MappingRules
+) -> None:
+    # One charger's fault or silence published for its neighbour.
+    stranger = SourceRecord(
+        evse_id="DE*ABC*E9",
+        station_id="S9",
+        connector_id=other.connector_id,
+        status=other.status,
+        connection="Offline",
+        last_heartbeat=NOW - 100_000,
+    )
+    alone, together = map_fleet(fleet, rules, now=NOW), map_fleet([*fleet, stranger], rules, now=NOW)
+    assert {key: together.desired[key] for key in alone.desired} == alone.desired
