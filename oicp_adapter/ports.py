@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from oicp_adapter.core.model import Rejected, SourceRead
-from oicp_adapter.core.records import EvseRow, OperatorState, Picture, PushIntent, PushRow
+from oicp_adapter.core.records import EvseRow, OpenPush, OperatorState, Picture, PushIntent, PushRow
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.messages import PushRequest
 
@@ -61,6 +61,12 @@ class Ledger(Protocol):
         self, push: PushRow, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()
     ) -> None:
         """Close a push with its outcome and store exactly what it changed; one transaction."""
+
+    def interrupted(
+        self, pushes: Iterable[OpenPush], rows: Iterable[EvseRow], state: OperatorState, *, now: float
+    ) -> None:
+        """Close pushes whose outcome was never recorded ("interrupted") and store what is in doubt because of
+        them; one transaction."""
 
     def save_rejected(self, rejected: Iterable[Rejected], *, now: float) -> None:
         """Replace the list of source records that cannot be published; since-times of known ones are kept."""

@@ -41,6 +41,8 @@ class Mode(StrEnum):
     DELTA = "delta"
     RECONCILE = "reconcile"
     """Also retries due quarantine and re-asserts."""
+    RESYNC = "resync"
+    """Also pushes what is unchanged: a rolling resync, where a fullLoad cannot be sent."""
 
 
 class Kind(StrEnum):
@@ -52,6 +54,7 @@ class Kind(StrEnum):
     """Leaves the drivers' maps: EvseNotFound or delete, for whatever reason."""
     IN_DOUBT = "in_doubt"
     REASSERT = "reassert"
+    RESYNC = "resync"
     QUARANTINE = "quarantine"
 
 
@@ -225,11 +228,11 @@ def _oldest_first(change: Change) -> tuple[float, str]:
 
 
 def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) -> Change | None:
-    reconcile = mode is Mode.RECONCILE
+    thorough = mode is not Mode.DELTA
     if row.in_doubt_since is not None:
         return _change(row, status, Kind.IN_DOUBT, "was in doubt, settle is over: the latest status")
     if row.quarantine is not None:
-        if status == row.quarantine.status and not (reconcile and now >= row.quarantine.retry_at):
+        if status == row.quarantine.status and not (thorough and now >= row.quarantine.retry_at):
             return None
         return _change(
             row, status, Kind.QUARANTINE, f"quarantined ({row.quarantine.code}), tried again alone"
@@ -238,8 +241,10 @@ def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) 
         return _change(row, status, Kind.NEW, f"new: {row.rule}")
     if row.presence is Presence.UNKNOWN or status is not row.status:
         return _new_status(row, status)
-    if reconcile and row.reassert_at is not None and now >= row.reassert_at:
+    if thorough and row.reassert_at is not None and now >= row.reassert_at:
         return _change(row, status, Kind.REASSERT, "was in doubt earlier: asserted once more")
+    if mode is Mode.RESYNC:
+        return _change(row, status, Kind.RESYNC, "rolling resync")
     return None
 
 

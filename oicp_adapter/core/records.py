@@ -227,6 +227,23 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
     )
 
 
+def full_load_applied(state: OperatorState, *, how: str, now: float) -> OperatorState:
+    """A fullLoad was acknowledged: from now on the baseline is known. `how`: "adopted" or "automatic"."""
+    return replace(
+        state,
+        baseline=state.baseline or how,
+        baseline_at=state.baseline_at or now,
+        last_full_at=now,
+        full_wanted="",
+        full_doubts=0,
+    )
+
+
+def full_load_doubted(state: OperatorState) -> OperatorState:
+    """A fullLoad got no readable answer: it is not sent again now, and not at all after two in a row."""
+    return replace(state, full_wanted="", full_doubts=state.full_doubts + 1)
+
+
 def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
     """Hubject is known not to have it: left out of an applied fullLoad, or it answered so."""
     return replace(

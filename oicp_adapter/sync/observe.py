@@ -71,7 +71,12 @@ def unreadable(rows: dict[str, EvseRow], *, now: float) -> list[EvseRow]:
     rule = "source unreadable for unknown_after"
     return [
         replace(
-            row, desired=EvseStatus.UNKNOWN, rule=rule, value="", cause=Cause.REPORTED, changed_at=row.changed_at or now
+            row,
+            desired=EvseStatus.UNKNOWN,
+            rule=rule,
+            value="",
+            cause=Cause.REPORTED,
+            changed_at=row.changed_at or now,
         )
         for row in rows.values()
         if row.first_missing is None and row.desired not in (None, EvseStatus.UNKNOWN)

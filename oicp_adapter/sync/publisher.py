@@ -108,8 +108,11 @@ class Publisher:
             else:
                 self._maybe_stop(answer, work)
 
-    def full_load(self, full: FullLoadPlan, work: Work) -> Answer:
-        """Send one fullLoad that the guards let pass. The caller reacts to the answer."""
+    def full_load(self, full: FullLoadPlan, work: Work, *, how: str) -> Answer:
+        """Send one fullLoad that the guards let pass. `how`: what makes the baseline known, if it is not yet.
+
+        The caller reacts to the answer.
+        """
         before = {key: work.rows[key] for key in full.withdraws}
         now = self._clock.now()
         changed = [
@@ -126,6 +129,7 @@ class Publisher:
         )
 
         def applied(push_id: int, now: float) -> Iterable[EvseRow]:
+            work.state = records.full_load_applied(work.state, how=how, now=now)
             for key, wire_id, status in full.records:
                 row = work.rows[key]
                 if row.acknowledged and row.status is status and row.wire_id == wire_id:
@@ -135,6 +139,7 @@ class Publisher:
                 yield records.absent(work.rows[key], now=now, push_id=push_id)
 
         def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
+            work.state = records.full_load_doubted(work.state)
             for row in work.rows.values():
                 yield records.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
 

@@ -38,6 +38,11 @@ class CycleReport:
     failures: list[tuple[int, str, str]] = field(default_factory=list)
     """(exit code, what happened, fix)."""
 
+    def refuse(self, refusal: Refusal) -> None:
+        """A guard said no; the same no from the delta and from the full load counts once."""
+        if all(one.guard is not refusal.guard for one in self.refusals):
+            self.refusals.append(refusal)
+
     @property
     def exit_code(self) -> int:
         """0 done, 3 refused by a guard, 4 Hubject, 5 source: the worst of what happened."""
@@ -48,7 +53,7 @@ class CycleReport:
             codes.append(4)
         return worst_exit_code(codes)
 
-    def summary(self) -> dict[str, int | float | str | None]:
+    def summary(self) -> dict[str, int | float]:
         """The fields of the summary line."""
         return {
             "read": self.read,

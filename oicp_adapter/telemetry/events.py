@@ -137,7 +137,7 @@ GUARD_CLEARED = _info("guard.cleared", "A guard no longer withholds anything.")
 BASELINE_UNKNOWN = _warning(
     "baseline.unknown",
     "What Hubject held before our first full load is unknown: no full load is sent. Repeated daily.",
-    "`oicp-adapter resync OPERATOR --adopt N`, or `first_full_load = \"automatic\"`.",
+    '`oicp-adapter resync OPERATOR --adopt N`, or `first_full_load = "automatic"`.',
 )
 BASELINE_KNOWN = _info("baseline.known", "A full load was applied: from now on scheduled full loads run.")
 
@@ -153,7 +153,9 @@ PUSH_IN_DOUBT = _warning(
     "Nothing: they are pushed again with their latest status. Often: check the network, raise the timeout.",
 )
 PUSH_RETRIED = _warning(
-    "push.retried", "An attempt failed in a way that is safe to repeat; it is repeated after `wait`.", "Nothing."
+    "push.retried",
+    "An attempt failed in a way that is safe to repeat; it is repeated after `wait`.",
+    "Nothing.",
 )
 PUSH_FAILED = _warning(
     "push.failed",
@@ -180,7 +182,7 @@ EVSE_QUARANTINED = _warning(
 )
 EVSE_MISSING_KEPT = _warning(
     "evse.missing_kept",
-    "EVSEs are gone from the source, and `missing = \"keep\"` keeps their last status at Hubject.",
+    'EVSEs are gone from the source, and `missing = "keep"` keeps their last status at Hubject.',
     "Decide: remove the setting, or restore them in the source.",
 )
 CERTIFICATE_EXPIRES = _warning(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 import structlog
 
 from oicp_adapter.telemetry.events import Event
 
-Field = str | int | float | bool | None | list[str] | dict[str, int]
+Field = str | int | float | bool | None | Sequence[str] | Mapping[str, int]
 
 
 class EventLog:
@@ -27,15 +28,22 @@ class EventLog:
         """The same log with more bound fields."""
         return EventLog(self._logger, **{**self._bound, **fields})
 
-    def emit(self, event: Event, *, error: BaseException | None = None, **fields: Field) -> None:
+    def emit(self, event: Event, **fields: Field) -> None:
         """Write one line. Fields that are None are left out."""
+        self._write(event, fields)
+
+    def crash(self, event: Event, error: BaseException, **fields: Field) -> None:
+        """Write one line with the traceback of an error nobody foresaw."""
+        self._write(event, fields, exc_info=error)
+
+    def _write(self, event: Event, fields: Mapping[str, Field], **extra: object) -> None:
         merged = {name: value for name, value in {**self._bound, **fields}.items() if value is not None}
-        if error is not None:
-            merged["exc_info"] = error  # type: ignore[assignment]  # structlog renders it as a traceback
-        self._logger.log(event.level, event.name, **merged)
+        self._logger.log(event.level, event.name, **merged, **extra)
 
 
-def configure(*, as_json: bool | None = None, level: int = logging.INFO, stream: TextIO | None = None) -> EventLog:
+def configure(
+    *, as_json: bool | None = None, level: int = logging.INFO, stream: TextIO | None = None
+) -> EventLog:
     """Set up rendering once and return the root log. `as_json` None: JSON unless stdout is a terminal."""
     out = stream if stream is not None else sys.stdout
     json_lines = not out.isatty() if as_json is None else as_json

@@ -1,0 +1,141 @@
+"""The full load: the one request that can delete a fleet, so every way not to send it comes first (P4).
+
+It waits for a complete read and for records in doubt; it needs a known baseline or a person's exact number; the
+withdrawal guard sees what it would leave out; what Hubject names as refused is left out and the guards look again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from msgspec.structs import replace
+
+from oicp_adapter.core.guards import Allowance, Guard, Refusal, baseline_guard, withdrawal_guard
+from oicp_adapter.core.ids import stripped
+from oicp_adapter.core.plan import FullLoadPlan, make_full_load
+from oicp_adapter.oicp.answers import Answer, Reaction
+from oicp_adapter.sync.decide import Decider, Decision
+from oicp_adapter.sync.publisher import Publisher, Work
+from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.telemetry import events
+
+DOUBTS_SUSPEND = 2
+"""Unanswered full loads in a row after which scheduled ones are replaced by a rolling resync."""
+
+APPLIED, POSTPONED, REFUSED, ROLLING, FAILED = "applied", "postponed", "refused", "rolling", "failed"
+
+
+class FullLoader:
+    """Sends the full load of one operator, or says why not."""
+
+    def __init__(self, *, decider: Decider, publisher: Publisher, automatic_baseline: bool) -> None:
+        self._decider = decider
+        self._publisher = publisher
+        self._automatic = automatic_baseline
+
+    def plan(
+        self, work: Work, decision: Decision, allowance: Allowance, *, now: float, refused: frozenset[str]
+    ) -> tuple[FullLoadPlan, Refusal | None]:
+        """The full load as it would be sent, and the first guard that says no."""
+        withheld = {key: why for key, why in decision.withheld.items() if why != Guard.WITHDRAWAL}
+        full = make_full_load(
+            work.rows.values(), self._decider.plan, now=now, withheld=withheld, refused=refused
+        )
+        for refusal in decision.refusals:
+            if refusal.guard is Guard.FIRST_RUN:
+                return full, refusal
+        adopt = allowance.adopt
+        if self._automatic and adopt is None:
+            adopt = len(full.records)
+        no_baseline = baseline_guard(full, work.state, adopt=adopt, operator=self._decider.operator)
+        return full, no_baseline or withdrawal_guard(
+            frozenset(full.withdraws),
+            list(work.rows.values()),
+            work.state,
+            self._decider.guards,
+            now=now,
+            allowed=allowance.withdrawals,
+            operator=self._decider.operator,
+        )
+
+    def run(
+        self,
+        work: Work,
+        decision: Decision,
+        allowance: Allowance,
+        *,
+        now: float,
+        complete: bool,
+        report: CycleReport,
+    ) -> None:
+        """Send it if everything allows; `report.full_load` says what came of it."""
+        refused: frozenset[str] = frozenset()
+        while True:
+            full, refusal = self.plan(work, decision, allowance, now=now, refused=refused)
+            if not complete or full.waiting:
+                why = f"{full.waiting} records are in doubt" if complete else "the read was not complete"
+                report.full_load = POSTPONED
+                work.log.emit(events.FULL_POSTPONED, why=why, wanted=work.state.full_wanted)
+                return
+            if refusal is not None:
+                report.full_load = REFUSED
+                work.state = replace(work.state, full_wanted="")
+                if not (refusal.guard is Guard.BASELINE and allowance.withdrawals is not None):
+                    report.refuse(refusal)  # who only allowed withdrawals got what was asked for
+                return
+            how = "adopted" if allowance.adopt is not None else "automatic"
+            first = not work.state.baseline
+            answer = self._publisher.full_load(full, work, how=how)
+            named = _named(full, answer) - refused
+            if answer.reaction is Reaction.REFUSED and named:
+                self._publisher.quarantine_refused(sorted(named), answer, work)
+                refused |= named
+                continue
+            self._react(full, answer, work, report)
+            if first and answer.reaction is Reaction.APPLIED:
+                work.log.emit(events.BASELINE_KNOWN, how=how, records=len(full.records))
+            return
+
+    def suspended(self, work: Work) -> bool:
+        """Two full loads in a row got no answer."""
+        return work.state.full_doubts >= DOUBTS_SUSPEND
+
+    def _react(self, full: FullLoadPlan, answer: Answer, work: Work, report: CycleReport) -> None:
+        match answer.reaction:
+            case Reaction.APPLIED:
+                report.full_load = APPLIED
+                work.acked += len(full.records)
+            case Reaction.TOO_LARGE:
+                report.full_load = ROLLING
+                work.state = replace(work.state, full_wanted="")
+                work.log.emit(events.FULL_TOO_LARGE, records=len(full.records))
+            case Reaction.REFUSED:
+                report.full_load = FAILED
+                work.state = replace(work.state, full_wanted="")
+                report.failures.append((4, f"Hubject refused the full load: {answer.text}", answer.hint))
+            case Reaction.IN_DOUBT:
+                report.full_load = FAILED
+                if self.suspended(work):
+                    work.log.emit(
+                        events.FULL_SUSPENDED,
+                        records=len(full.records),
+                        duration=round(answer.duration, 1),
+                        process_id=answer.process_id,
+                    )
+            case _:
+                report.full_load = POSTPONED
+                work.stopped_by = answer
+
+
+def _named(full: FullLoadPlan, answer: Answer) -> frozenset[str]:
+    if answer.indexes:
+        return frozenset(full.records[index][0] for index in answer.indexes if index < len(full.records))
+    if not answer.named_ids:
+        return frozenset()
+    named = {stripped(text) for text in answer.named_ids}
+    return frozenset(key for key, wire_id, _ in full.records if stripped(wire_id) in named)
+
+
+def signature(keys: tuple[str, ...]) -> str:
+    """A short fingerprint of what a refusal withholds: a change of it is logged anew."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:16]

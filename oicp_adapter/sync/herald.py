@@ -1,0 +1,158 @@
+"""What the operator is told, and when: standing conditions once, on change, then hourly; summaries every cycle.
+
+The danger: an alarm that repeats every ten seconds is switched off, and one that sounds once is missed.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from oicp_adapter.core.guards import Guard
+from oicp_adapter.core.model import MappedFleet, Rejected, SourceRead
+from oicp_adapter.core.notices import DAY, HOUR, cleared, noticed
+from oicp_adapter.core.records import OperatorState
+from oicp_adapter.errors import SourceError
+from oicp_adapter.ports import Clock, Ledger
+from oicp_adapter.sync.full import signature
+from oicp_adapter.sync.observe import Observation
+from oicp_adapter.sync.publisher import Work
+from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.telemetry import events
+
+OLD_AFTER = 900.0
+"""Seconds: a source's picture older than this is a WARNING (DESIGN section 5)."""
+SHOWN = 5
+"""Problems and ids per log line; the rest is counted."""
+
+
+class Herald:
+    """Turns what a cycle met into log lines. Remembers per process what is said only once."""
+
+    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._unmapped: set[tuple[str, str]] = set()
+        self._rejected: tuple[Rejected, ...] | None = None
+
+    def source_read(self, read: SourceRead, work: Work, *, now: float) -> OperatorState:
+        """The source could be read."""
+        state = work.state
+        if state.source_failing_since is not None:
+            work.log.emit(events.SOURCE_RECOVERED, after=round(now - state.source_failing_since, 1))
+            state, _ = cleared(state, "source.failed")
+        event = events.SOURCE_ODD if read.complete else events.SOURCE_INCOMPLETE
+        other = events.SOURCE_INCOMPLETE if read.complete else events.SOURCE_ODD
+        state, _ = cleared(state, other.name)
+        if read.complete and not read.problems:
+            state, _ = cleared(state, event.name)
+        else:
+            state, due = noticed(state, event.name, "; ".join(read.problems[:SHOWN]), now=now)
+            if due:
+                work.log.emit(event, records=len(read.records), problems=_first(list(read.problems)))
+        if read.as_of is not None and now - read.as_of > OLD_AFTER:
+            state, due = noticed(state, events.SOURCE_OLD.name, "", now=now)
+            if due:
+                work.log.emit(events.SOURCE_OLD, age=round(now - read.as_of))
+        else:
+            state, _ = cleared(state, events.SOURCE_OLD.name)
+        return replace(state, source_failing_since=None)
+
+    def source_failed(self, error: SourceError, work: Work, *, now: float) -> OperatorState:
+        """The source could not be read."""
+        since = work.state.source_failing_since
+        state = replace(work.state, source_failing_since=now if since is None else since)
+        state, due = noticed(state, events.SOURCE_FAILED.name, error.message, now=now)
+        if due:
+            work.log.emit(
+                events.SOURCE_FAILED,
+                text=error.message,
+                fix=error.hint,
+                failing_for=None if since is None else round(now - since),
+            )
+        return state
+
+    def mapped(self, fleet: MappedFleet, seen: Observation, work: Work, *, now: float) -> None:
+        """A read was mapped: unmapped values once each, rejected records when they change, new spellings."""
+        for value in fleet.unmapped:
+            name = (value.vocabulary, value.value)
+            if name not in self._unmapped:
+                self._unmapped.add(name)
+                work.log.emit(
+                    events.VALUE_UNMAPPED,
+                    vocabulary=value.vocabulary,
+                    value=value.value,
+                    evses=value.count,
+                    fix=value.hint,
+                )
+        if fleet.rejected != self._rejected:
+            if fleet.rejected:
+                named = [f"{one.evse_id or one.origin}: {one.reason}" for one in fleet.rejected]
+                work.log.emit(events.RECORD_REJECTED, count=len(named), records=_first(named))
+            self._ledger.save_rejected(fleet.rejected, now=now)
+            self._rejected = fleet.rejected
+        if seen.respelled:
+            pairs = [f"{row.wire_id} is now {row.source_id}" for row in seen.respelled]
+            work.log.emit(events.ID_SPELLING, count=len(pairs), ids=_first(pairs))
+
+    def refusals(self, report: CycleReport, work: Work, *, keep: bool) -> OperatorState:
+        """Guards that say no: ERROR when it begins or changes, then hourly; the unknown baseline daily."""
+        state, now = work.state, self._clock.now()
+        standing = {refusal.guard: refusal for refusal in report.refusals}
+        for guard in Guard:
+            refusal = standing.get(guard)
+            if refusal is None:
+                if guard in (Guard.BASELINE, Guard.ADOPT_COUNT) or report.failures:
+                    continue  # only a full cycle asks these; a failed cycle cannot tell
+                state, was = cleared(state, guard.value)
+                if was:
+                    work.log.emit(events.GUARD_CLEARED, guard=guard.value)
+                continue
+            if guard is Guard.BASELINE:
+                continue  # told daily below, whether or not a full load was asked for
+            state, due = noticed(
+                state, guard.value, signature(refusal.keys) + refusal.text, now=now, every=HOUR
+            )
+            if due:
+                work.log.emit(
+                    events.GUARD_REFUSED,
+                    guard=guard.value,
+                    text=refusal.text,
+                    fix=refusal.hint,
+                    withheld=len(refusal.keys),
+                )
+        state = self._baseline(state, work, now=now)
+        if keep and report.missing:
+            state, due = noticed(
+                state, events.EVSE_MISSING_KEPT.name, str(report.missing), now=now, every=DAY
+            )
+            if due:
+                work.log.emit(events.EVSE_MISSING_KEPT, count=report.missing)
+        return state
+
+    def _baseline(self, state: OperatorState, work: Work, *, now: float) -> OperatorState:
+        if state.baseline:
+            return cleared(state, Guard.BASELINE.value)[0]
+        state, due = noticed(state, Guard.BASELINE.value, "", now=now, every=DAY)
+        if due:
+            work.log.emit(events.BASELINE_UNKNOWN, evses=sum(1 for row in work.rows.values() if row.held))
+        return state
+
+    def summary(self, report: CycleReport, work: Work) -> None:
+        """The one line per cycle."""
+        failed = "; ".join(text for _, text, _ in report.failures) or None
+        if report.job == "delta":
+            work.log.emit(events.DELTA_DONE, **report.summary(), failed=failed)
+            return
+        if report.job == "full":
+            work.log.emit(events.FULL_DONE, **report.summary(), full_load=report.full_load, failed=failed)
+            return
+        work.log.emit(
+            events.RECONCILE_DONE, **report.summary(), found=report.found, healed=report.healed, failed=failed
+        )
+        if report.found:
+            work.log.emit(events.RECONCILE_HEALED, found=report.found, healed=report.healed)
+
+
+def _first(texts: list[str]) -> list[str]:
+    more = len(texts) - SHOWN
+    return texts[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
