@@ -25,7 +25,7 @@ class CsvRows:
     def read(self, data: bytes, into: Collected) -> None:
         """Collect the rows. `data` must end with a newline. Raises SourceError for an unusable header."""
         # Bytes that are not UTF-8 become lone surrogates, which only the row that uses them pays for.
-        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", errors="surrogateescape", newline="")
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
         header, delimiter = _header(text.readline())
         columns = self._columns(header)
         names = tuple(columns)
