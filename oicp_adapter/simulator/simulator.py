@@ -145,9 +145,7 @@ class Simulator:
 
     def hold_file(self, path: Path | str) -> None:
         """Hold the statuses of a JSON file: what `GET /_sim/statuses` once said, or simply id → status."""
-        content = msgspec.json.decode(
-            Path(path).read_bytes(), type=dict[str, str] | dict[str, dict[str, str]]
-        )
+        content = msgspec.json.decode(Path(path).read_bytes(), type=dict[str, str | dict[str, str]])
         for name, value in content.items():
             if isinstance(value, str):
                 self.hold({name: value})
