@@ -63,7 +63,7 @@ def _reported(connectors: Sequence[Claim], whole: Claim | None, *, alone: bool) 
     if whole:
         stance = whole.verdict.whole_station
         if stance is Stance.VETO:
-            return _named("whole station", [whole], of=whole.verdict)
+            return _named("whole station", [whole], of=whole.verdict) if connectors else whole.verdict
         if not connectors:
             if stance is Stance.EVERY or (stance is Stance.SINGLE and alone) or _skipped(whole):
                 return whole.verdict

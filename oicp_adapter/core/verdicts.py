@@ -50,13 +50,14 @@ class VerdictTable(dict[str | None, Verdict]):
 
     def judge(self, record: SourceRecord) -> Verdict:
         """The verdict on a record: columns before the value, the value, columns after a mute value."""
+        verdict = self[record.status]
         if not self.vocabulary.columns:
-            return self[record.status]
-        verdict = _ask(self._before, record)
-        if verdict is None:
-            verdict = self[record.status]
-            if verdict.says_nothing:
-                verdict = _ask(self._after, record) or verdict
+            return verdict
+        if earlier := _ask(self._before, record):
+            # What the connector does is remembered even where it does not decide.
+            return msgspec.structs.replace(earlier, charging=True) if verdict.charging else earlier
+        if verdict.says_nothing:
+            return _ask(self._after, record) or verdict
         return verdict
 
     def __missing__(self, status: str | None) -> Verdict:
@@ -81,7 +82,7 @@ class VerdictTable(dict[str | None, Verdict]):
         )
 
     def _stance(self, row: Row | None, target: Target) -> Stance:
-        if row and row.whole_station:
+        if row and row.whole_station and (row.target is target or row.whole_station is not Stance.VETO):
             return row.whole_station
         if target is Target.OUT_OF_SERVICE:
             return Stance.VETO

@@ -85,6 +85,8 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     values: dict[str, Row]
     """The value "" stands for a record without one."""
     columns: tuple[ColumnRule, ...] = ()
+    like: str = ""
+    """The vocabulary whose values this one has too."""
 
 
 def vocabulary_names() -> list[str]:
@@ -116,11 +118,16 @@ def read_vocabulary(name: str, text: str) -> Vocabulary:
             where = f"vocabulary {name!r}, value {value!r}"
             msgspec.convert(row, Row)
         where = f"vocabulary {name!r}"
-        return msgspec.convert(table | {"name": name}, Vocabulary)
+        vocabulary = msgspec.convert(table | {"name": name}, Vocabulary)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
         raise ConfigurationError(
             f"{where} cannot be used: {problem}", hint=f"a target is one of {_TARGETS}"
         ) from problem
+    if not vocabulary.like:
+        return vocabulary
+    return msgspec.structs.replace(
+        vocabulary, values=load_vocabulary(vocabulary.like).values | vocabulary.values
+    )
 
 
 def parse_target(text: str) -> Target:
