@@ -1,0 +1,32 @@
+"""One operator at one Hubject inside the ledger file.
+
+The danger: what QA holds taken for what PROD holds. The scope is the base URL and the operator together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from oicp_adapter.ledger.database import Database
+
+
+class Scope:
+    """The part of the file that belongs to one operator. Base of everything that reads or writes there."""
+
+    def __init__(self, database: Database, *, base_url: str, operator: str) -> None:
+        self._database = database
+        self._name = (base_url.rstrip("/"), operator)
+        self._known: int | None = None
+        if not database.read_only:
+            with database.writing() as connection:
+                connection.execute(
+                    "INSERT OR IGNORE INTO operator (base_url, operator) VALUES (?, ?)", self._name
+                )
+
+    def _id(self, connection: sqlite3.Connection) -> int:
+        """The operator's number; 0, which no row has, for a reader that came before the first writer."""
+        if self._known is None:
+            sql = "SELECT id FROM operator WHERE base_url = ? AND operator = ?"
+            row = connection.execute(sql, self._name).fetchone()
+            self._known = row[0] if row else None
+        return self._known or 0

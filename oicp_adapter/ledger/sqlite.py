@@ -1,0 +1,174 @@
+"""The ledger on SQLite: one file for all operators, opened or refused, never guessed at.
+
+The danger: anything but a missing file taken for a first run, and a status recorded that Hubject never
+acknowledged. Every method of a ledger that writes is one transaction, durable when it returns.
+
+    with SqliteStore.open(path, now=now) as store:
+        ledger = store.operator("https://service.hubject.com/api/oicp", "DEABC")
+        picture = ledger.load()
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from oicp_adapter.core.records import EvseRow, OperatorState, Picture, PushRow
+from oicp_adapter.errors import LedgerError, LedgerNotWritable, LedgerUnreadable
+from oicp_adapter.ledger import codec, faults, schema
+from oicp_adapter.ledger.database import Database
+from oicp_adapter.ledger.inbox import SqliteInbox
+from oicp_adapter.ledger.jobs import SqliteJobs
+from oicp_adapter.ledger.pushes import SqlitePushes
+from oicp_adapter.ledger.rejections import SqliteRejections
+
+
+class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs):
+    """Ledger, Inbox and JobLog of one operator at one Hubject, with a connection of its own.
+
+    For one thread at a time: a worker and a status reader each ask the store for their own.
+    """
+
+    def load(self) -> Picture:
+        """Everything, as of one moment."""
+        with self._database.reading() as connection:
+            operator_id = self._id(connection)
+            found = connection.execute("SELECT state FROM operator WHERE id = ?", (operator_id,)).fetchone()
+            return Picture(
+                rows=codec.decoded(connection.execute(codec.SELECT, (operator_id,))),
+                state=codec.decoded_state(found[0]) if found else OperatorState(),
+                open_pushes=self._open_pushes(connection),
+            )
+
+    def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
+        """Store changed rows and the operator's state, drop the forgotten keys."""
+        changed = sorted(rows, key=attrgetter("key"))
+        with self._database.writing() as connection:
+            self._store(connection, changed, state, forget)
+
+    def finish(
+        self, push: PushRow, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()
+    ) -> None:
+        """Close a push with its outcome and store exactly what it changed. Raises LedgerError if it is not open."""
+        changed = sorted(rows, key=attrgetter("key"))
+        with self._database.writing() as connection:
+            self._finish(connection, push)
+            self._store(connection, changed, state, forget)
+
+    def _store(
+        self, connection: sqlite3.Connection, rows: list[EvseRow], state: OperatorState, forget: Iterable[str]
+    ) -> None:
+        operator_id = self._id(connection)
+        codec.upsert(connection, rows, operator_id)
+        gone = ((operator_id, key) for key in forget)
+        connection.executemany("DELETE FROM evse WHERE operator_id = ? AND key = ?", gone)
+        connection.execute("UPDATE operator SET state = ? WHERE id = ?", (codec.to_json(state), operator_id))
+
+    def close(self) -> None:
+        """Close this ledger's connection; the store closes those still open."""
+        self._database.close()
+
+
+class SqliteStore:
+    """The ledger file. `operator` may be called from any thread; what it returns is for one thread at a time."""
+
+    def __init__(self, path: Path, database: Database, *, turn: threading.Lock) -> None:
+        self.path = path
+        self._database = database
+        self._turn = turn
+        self._opened: list[Database] = [database]
+
+    @classmethod
+    def open(
+        cls, path: Path, *, now: float, read_only: bool = False, migrations: Sequence[str] = schema.MIGRATIONS
+    ) -> Self:
+        """Open the ledger; make it if it is missing and we may write. `now` is noted in a file that is made.
+
+        Raises LedgerForeign, LedgerUnreadable, LedgerNotWritable, LedgerFull, or LedgerError for a reader that
+        finds no ledger, or one of an older version.
+        """
+        path = path.resolve()
+        _refuse_what_is_no_file(path, read_only=read_only)
+        if not read_only:
+            schema.create_if_missing(path, now=now, migrations=migrations)
+        turn = threading.Lock()
+        database = Database(path, read_only=read_only, turn=turn)
+        try:
+            schema.verify(database, now=now, migrations=migrations)
+            if not read_only:
+                with database.writing():  # proves that we may
+                    pass
+        except BaseException:
+            database.close()
+            raise
+        return cls(path, database, turn=turn)
+
+    def operator(self, base_url: str, operator_key: str) -> SqliteLedger:
+        """The ledger of one operator (`OperatorId.key`) at one Hubject, on a connection of its own."""
+        database = Database(self.path, read_only=self._database.read_only, turn=self._turn)
+        self._opened.append(database)
+        return SqliteLedger(database, base_url=base_url, operator=operator_key)
+
+    def check(self) -> None:
+        """Read every page. Raises LedgerUnreadable naming the first problems; minutes for a very large ledger."""
+        with self._database.outside() as connection:
+            problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+            problems = [] if problems == ["ok"] else problems
+            problems += [
+                f"lost reference in {row[0]}" for row in connection.execute("PRAGMA foreign_key_check")
+            ][:5]
+        if problems:
+            raise LedgerUnreadable(
+                f"the ledger is damaged: {self.path}: {'; '.join(problems)}", hint=faults.RESTORE
+            )
+
+    def backup(self, to: Path) -> None:
+        """Copy the ledger as of this moment, also while others write. Never overwrites."""
+        taken = LedgerNotWritable(f"there is a file already: {to}", hint="give another name, or move it away")
+        to = to.resolve()
+        if to.exists():
+            raise taken
+        with faults.translated(to), self._database.outside() as connection:
+            if not schema.publish(to, lambda target: _copy(connection, target)):
+                raise taken
+
+    def close(self) -> None:
+        """Close every connection this store handed out. Idempotent."""
+        for database in self._opened:
+            database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
+
+
+def _refuse_what_is_no_file(path: Path, *, read_only: bool) -> None:
+    """What SQLite itself would take for an empty database, or name badly."""
+    with faults.translated(path):
+        if path.is_dir():
+            raise LedgerNotWritable(f"the ledger is a directory: {path}", hint="name a file in ledger.url")
+        if path.exists():
+            if path.stat().st_size == 0:
+                raise LedgerUnreadable(f"the ledger is an empty file: {path}", hint=faults.RESTORE)
+        elif read_only:
+            raise LedgerError(
+                f"there is no ledger yet: {path}",
+                hint="`oicp-adapter run` or `sync` makes it, or correct ledger.url",
+            )
