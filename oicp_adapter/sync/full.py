@@ -74,7 +74,7 @@ class FullLoader:
             full, refusal = self.plan(work, decision, allowance, now=now, refused=refused)
             if not complete or full.waiting:
                 why = f"{full.waiting} records are in doubt" if complete else "the read was not complete"
-                report.full_load = POSTPONED
+                report.full_load, report.why = POSTPONED, why
                 work.log.emit(events.FULL_POSTPONED, why=why, wanted=work.state.full_wanted)
                 return
             if refusal is not None:
@@ -103,7 +103,7 @@ class FullLoader:
     def _react(self, full: FullLoadPlan, answer: Answer, work: Work, report: CycleReport) -> None:
         match answer.reaction:
             case Reaction.APPLIED:
-                report.full_load = APPLIED
+                report.full_load, report.full_records = APPLIED, len(full.records)
                 work.acked += len(full.records)
             case Reaction.TOO_LARGE:
                 report.full_load = ROLLING
@@ -122,8 +122,8 @@ class FullLoader:
                         duration=round(answer.duration, 1),
                         process_id=answer.process_id,
                     )
-            case _:
-                report.full_load = POSTPONED
+            case _:  # not applied, and worth trying again: it stays due
+                report.full_load = FAILED
                 work.stopped_by = answer
 
 

@@ -33,7 +33,10 @@ class CycleReport:
     found: dict[str, int] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
     full_load: str = ""
-    """ "" not asked for; else "applied" or why not."""
+    """What came of the full load: "" not asked for, applied, postponed, refused, rolling or failed."""
+    full_records: int = 0
+    why: str = ""
+    """What a postponed full load waits for."""
     refusals: list[Refusal] = field(default_factory=list)
     failures: list[tuple[int, str, str]] = field(default_factory=list)
     """(exit code, what happened, fix)."""
