@@ -22,6 +22,10 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on with zero seconds: closing sends RST instead of FIN."""
 
 
+_ESTABLISHED = 1
+"""First byte of Linux' TCP_INFO while neither side has closed."""
+
+
 class BodyTooLarge(Exception):
     """The request is bigger than the limit; it was not read to its end."""
 
@@ -43,26 +47,41 @@ class Connection(RequestHandler):
         super().data_received(data)
 
     def eof_received(self) -> None:
-        self.end_call()
+        self._abandon()
         super().eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.end_call()
+        self._abandon()
         self.lost.set()
         super().connection_lost(exc)
 
     def begin_call(self, operator: str) -> Call:
         """The request in progress is a status push of this operator."""
-        self.call = self._overlaps.open(
-            operator, self.clock() if self.first_byte is None else self.first_byte
-        )
+        first_byte = self.clock() if self.first_byte is None else self.first_byte
+        self.call = self._overlaps.open(operator, first_byte, self._peer_gone)
         return self.call
 
-    def end_call(self) -> None:
-        """It is answered, or nobody waits for the answer any more."""
+    def end_request(self) -> None:
+        """It is answered; the next byte begins another."""
         if self.call is not None:
-            self._overlaps.close(self.call, self.clock())
+            self._overlaps.answered(self.call, self.clock())
             self.call = None
+        self.first_byte = None
+
+    def _abandon(self) -> None:
+        if self.call is not None:
+            self._overlaps.abandoned(self.call)
+            self.call = None
+
+    def _peer_gone(self) -> bool:
+        """Whether the kernel has already seen the peer's FIN or RST, which this loop may not have read yet."""
+        raw = self.transport.get_extra_info("socket") if self.transport else None
+        if raw is None or raw.fileno() < 0:
+            return True
+        if not hasattr(socket, "TCP_INFO"):
+            return False  # not Linux: only what the loop has read counts
+        state: bytes = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return state[0] != _ESTABLISHED
 
 
 class Server(web.Server):
@@ -170,8 +189,7 @@ class Exchange:
 
     def end(self) -> None:
         """The request is over; the next byte begins another."""
-        self.connection.end_call()
-        self.connection.first_byte = None
+        self.connection.end_request()
 
 
 def new_process_id(answer: Answer) -> str | None:

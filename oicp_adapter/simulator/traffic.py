@@ -7,7 +7,7 @@ the server does.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _WINDOW = 60.0
 
@@ -39,36 +39,49 @@ class Rates:
 
 
 class Call:
-    """One push while it is open."""
+    """One push while it is open. `gone` tells whether its client has closed the connection, seen or not yet
+    seen.
+    """
 
-    __slots__ = ("opened", "operator", "overlapped")
+    __slots__ = ("gone", "operator", "overlapped")
 
-    def __init__(self, operator: str, opened: float) -> None:
+    def __init__(self, operator: str, gone: Callable[[], bool]) -> None:
         self.operator = operator
-        self.opened = opened
+        self.gone = gone
         self.overlapped = False
 
 
 class Overlaps:
-    """Which pushes of one operator were open at the same time."""
+    """Which pushes of one operator were open at the same time.
+
+    A busy server learns late that a client closed its connection, so it asks (`gone`) before it accuses
+    anybody.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, set[Call]] = {}
-        self._last_closed: dict[str, float] = {}
+        self._last_answered: dict[str, float] = {}
 
-    def open(self, operator: str, first_byte: float) -> Call:
+    def open(self, operator: str, first_byte: float, gone: Callable[[], bool] = lambda: False) -> Call:
         """Begin a call; it overlapped if another is open, or was when this one's first byte arrived."""
-        call = Call(operator, first_byte)
+        call = Call(operator, gone)
         others = self._open.setdefault(operator, set())
+        others.difference_update([other for other in others if other.gone()])
+        if gone():
+            return call
         for other in others:
             other.overlapped = True
-        call.overlapped = bool(others) or self._last_closed.get(operator, float("-inf")) > first_byte
+        call.overlapped = bool(others) or self._last_answered.get(operator, float("-inf")) > first_byte
         others.add(call)
         return call
 
-    def close(self, call: Call, now: float) -> None:
-        """End a call; a second time changes nothing."""
+    def answered(self, call: Call, now: float) -> None:
+        """End a call whose answer was sent; nothing happens if it had already ended."""
         others = self._open.get(call.operator, set())
         if call in others:
             others.remove(call)
-            self._last_closed[call.operator] = now
+            self._last_answered[call.operator] = now
+
+    def abandoned(self, call: Call) -> None:
+        """End a call whose connection was closed; when exactly its client let go is not known."""
+        self._open.get(call.operator, set()).discard(call)

@@ -47,25 +47,39 @@ def test_two_open_pushes_of_one_operator_overlap() -> None:
 def test_a_push_after_the_answer_does_not_overlap() -> None:
     # A false alarm here would make every sequential client look guilty.
     overlaps = Overlaps()
-    overlaps.close(overlaps.open("A", 1.0), 2.0)
+    overlaps.answered(overlaps.open("A", 1.0), 2.0)
     assert not overlaps.open("A", 2.0).overlapped
 
 
 def test_a_push_that_began_before_the_last_answer_overlaps() -> None:
     # Its head was still on the way when the other one was answered.
     overlaps = Overlaps()
-    first = overlaps.open("A", 1.0)
-    overlaps.close(first, 3.0)
+    overlaps.answered(overlaps.open("A", 1.0), 3.0)
     assert overlaps.open("A", 2.5).overlapped
 
 
-def test_closing_twice_changes_nothing() -> None:
+def test_a_call_ends_once() -> None:
     # An answered request whose connection closes later is not open until then.
     overlaps = Overlaps()
     first = overlaps.open("A", 1.0)
-    overlaps.close(first, 2.0)
-    overlaps.close(first, 9.0)
+    overlaps.answered(first, 2.0)
+    overlaps.answered(first, 9.0)
+    overlaps.abandoned(first)
     assert not overlaps.open("A", 3.0).overlapped
+
+
+def test_a_client_that_let_go_is_not_accused_because_the_server_was_slow() -> None:
+    # Timeout, close, next push: the busy server reads the end of the first only after the second's first byte.
+    overlaps = Overlaps()
+    first = overlaps.open("A", 1.0)
+    overlaps.abandoned(first)
+    assert not overlaps.open("A", 0.9).overlapped
+    overlaps = Overlaps()
+    overlaps.open("A", 1.0, lambda: True)
+    second = overlaps.open("A", 2.0)
+    assert not second.overlapped
+    assert not overlaps.open("A", 3.0, lambda: True).overlapped
+    assert not second.overlapped
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "hubject.example"])
