@@ -17,7 +17,8 @@ from aiohttp import web
 from oicp_adapter.simulator import answers, validate
 from oicp_adapter.simulator.answers import Answer
 from oicp_adapter.simulator.exchange import BodyTooLarge, Exchange, new_process_id
-from oicp_adapter.simulator.faults import Fault, Strike, answer_of
+from oicp_adapter.simulator.fault_answers import answer_of
+from oicp_adapter.simulator.faults import Fault, Strike
 from oicp_adapter.simulator.hub import Hub, Late, Peer, Verdict
 from oicp_adapter.simulator.ids import operator_key
 from oicp_adapter.simulator.journal import Entry

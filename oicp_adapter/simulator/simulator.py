@@ -8,9 +8,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-import threading
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,18 +18,16 @@ from aiohttp import web
 
 from oicp_adapter.simulator.certificates import Certificates
 from oicp_adapter.simulator.control import CONTROL, Control
-from oicp_adapter.simulator.errors import NotLoopback, PortInUse, SimulatorError
+from oicp_adapter.simulator.errors import NotLoopback, SimulatorError
 from oicp_adapter.simulator.exchange import Server
 from oicp_adapter.simulator.faults import FaultBox
 from oicp_adapter.simulator.hub import Hub, Late
 from oicp_adapter.simulator.ids import operator_of
 from oicp_adapter.simulator.journal import BrokenRule, Entry
-from oicp_adapter.simulator.loop import TellingLoop
 from oicp_adapter.simulator.options import SimulatorOptions
 from oicp_adapter.simulator.service import Service
+from oicp_adapter.simulator.thread import ServerThread
 from oicp_adapter.simulator.validate import STATUSES
-
-_START_SECONDS = 10.0
 
 
 class Simulator:
@@ -42,13 +38,10 @@ class Simulator:
 
     def __init__(self, options: SimulatorOptions | None = None) -> None:
         self.options = options or SimulatorOptions()
-        self._host = _loopback(self.options.host)
+        self._thread = ServerThread(_loopback(self.options.host), self.options.port, self._serve)
         self._hub = Hub(self.options)
         self._certificates = self.options.certificates
-        self._port = self.options.port
-        self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
         if self.options.mutual_tls and self._certificates is None:
             self._certificates = Certificates()
 
@@ -56,28 +49,11 @@ class Simulator:
 
     def start(self) -> None:
         """Listen and serve. Raises PortInUse; nothing happens if it already runs."""
-        if self._thread is not None:
-            return
-        listener = self._listen()
-        ready: threading.Event = threading.Event()
-        failure: list[BaseException] = []
-        self._thread = threading.Thread(
-            target=self._run, args=(listener, ready, failure), name="oicp-simulator", daemon=True
-        )
         self._thread.start()
-        if not ready.wait(_START_SECONDS) or failure:
-            self.stop()
-            raise SimulatorError("simulator: the server did not start") from (failure[0] if failure else None)
 
     def stop(self) -> None:
         """Close every connection and end the thread; requests in progress get no answer."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        if self._loop is not None and self._stopping is not None:
-            with suppress(RuntimeError):  # the loop is already closed
-                self._loop.call_soon_threadsafe(self._stopping.set)
-        thread.join()
+        self._thread.stop()
 
     def __enter__(self) -> Self:
         self.start()
@@ -91,13 +67,13 @@ class Simulator:
     @property
     def port(self) -> int:
         """The port it listens on; 0 before the first start if a free one was asked for."""
-        return self._port
+        return self._thread.port
 
     @property
     def origin(self) -> str:
         """Scheme, host and port; `/_sim/...` is under it."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'https' if self.options.mutual_tls else 'http'}://{host}:{self._port}"
+        host = f"[{self._thread.host}]" if ":" in self._thread.host else self._thread.host
+        return f"{'https' if self.options.mutual_tls else 'http'}://{host}:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -227,32 +203,11 @@ class Simulator:
 
     # -- the thread --------------------------------------------------------------------------------
 
-    def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            raise PortInUse(self._host, self._port) from error
-        self._port = listener.getsockname()[1]
-        return listener
-
-    def _run(self, listener: socket.socket, ready: threading.Event, failure: list[BaseException]) -> None:
-        try:
-            with asyncio.Runner(loop_factory=TellingLoop) as runner:
-                runner.run(self._serve(listener, ready))
-        except Exception as error:  # noqa: BLE001 - handed to the thread that started us
-            failure.append(error)
-            listener.close()
-            ready.set()
-
-    async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
+    async def _serve(
+        self, listener: socket.socket, stopping: asyncio.Event, ready: Callable[[], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        service = Service(self._hub, self._stopping, self._schedule)
+        service = Service(self._hub, stopping, self._schedule)
         control = Control(self)
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -264,8 +219,8 @@ class Simulator:
         await web.SockSite(runner, listener, ssl_context=self._tls()).start()
         for late in self._hub.late:
             self._arm(late)
-        ready.set()
-        await self._stopping.wait()
+        ready()
+        await stopping.wait()
         await runner.cleanup()
 
     def _tls(self) -> ssl.SSLContext | None:

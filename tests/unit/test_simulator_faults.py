@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from oicp_adapter.simulator import FAULT_KINDS, Fault, FaultBox
-from oicp_adapter.simulator.faults import answer_of
+from oicp_adapter.simulator.fault_answers import answer_of
 from oicp_adapter.simulator.validate import StatusPush, status_push
 
 OPERATOR = "DE*SLB"
