@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from math import inf
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Claims:
         label = f"{station}/{connector}" if station and connector else station or connector
         if verdict.after_charging and evse and self._was_charging(evse.key, label):
             verdict = verdict.after_charging
-        alive = self._life.newest_sign(record)
+        state = ConnectorState(label, (record.status or "").strip() or NO_VALUE, verdict.charging)
         claim = Claim(
             wire=evse.wire if evse else "",
             verdict=verdict,
@@ -82,18 +83,19 @@ class Claims:
             connector=connector,
             whole=whole,
             connection=self._life.broken_connection(record.connection),
-            alive=alive,
-            states=()
-            if whole
-            else (ConnectorState(label, (record.status or "").strip() or NO_VALUE, verdict.charging),),
+            alive=self._life.newest_sign(record),
+            states=() if whole else (state,),
         )
-        if station:
-            if alive is not None and alive > self.alive.get(station, alive - 1):
-                self.alive[station] = alive
-            if whole:
-                self.of_stations.setdefault(station, []).append(claim)
         if evse:
             self.by_evse.setdefault(evse.key, []).append(claim)
+        if station:
+            self._note_station(claim)
+
+    def _note_station(self, claim: Claim) -> None:
+        if claim.alive is not None and claim.alive > self.alive.get(claim.station, -inf):
+            self.alive[claim.station] = claim.alive
+        if claim.whole:
+            self.of_stations.setdefault(claim.station, []).append(claim)
 
     def _was_charging(self, key: str, label: str) -> bool:
         return any(state.connector == label and state.charging for state in self._previous.get(key, ()))

@@ -83,6 +83,13 @@ def test_an_offline_charger_still_remembers_its_session() -> None:
     assert desired.connectors == (ConnectorState("", "Charging", charging=True),)
 
 
+def test_a_disabled_station_still_remembers_its_session() -> None:
+    # As above: the station's column decides, the connector's session goes on.
+    disabled = record("Charging", vocabulary="greenflux", station_status="Disabled")
+    assert only(disabled).status is EvseStatus.OUT_OF_SERVICE
+    assert only(disabled).connectors == (ConnectorState("", "Charging", charging=True),)
+
+
 def test_an_unmapped_value_is_counted_per_record_and_marks_its_evse() -> None:
     # The mass guard (P4) and the log see no wrong vocabulary.
     fleet = map_fleet(
