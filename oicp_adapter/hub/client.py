@@ -184,7 +184,8 @@ def _check_address(options: HubOptions) -> None:
             )
     elif address.scheme != "http" or not _is_loopback(address.host):
         raise ConfigurationError(
-            f"{options.base_url} is not https", hint="plain http is allowed on loopback addresses only"
+            f"hubject.base_url is not https but {address.scheme or 'nothing'} at {address.host or 'nowhere'}",
+            hint="plain http is allowed on loopback addresses only",
         )
     if proxy is not None and proxy.scheme != "http":
         raise ConfigurationError("the proxy is not an http:// address", hint="write http://host:port")

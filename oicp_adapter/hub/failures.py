@@ -39,6 +39,7 @@ _VERIFY_HINTS = {
 """By OpenSSL's X509_V_ERR number."""
 _OTHER_VERIFY = "check the CA bundle: it must contain the CA that issued Hubject's server certificate"
 
+_UNREACHABLE = "check name resolution, firewall and proxy between this machine and hubject.base_url"
 _PERMANENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 """The request itself cannot be made."""
 
@@ -59,18 +60,19 @@ def failed(error: Exception, *, sent: bool) -> Answer:
             reaction=Reaction.STOPPED, text=f"cannot be sent: {text}", hint="check hubject.base_url and proxy"
         )
     if isinstance(error, (httpx.HTTPError, httpx.StreamError, OSError)):
-        return Answer(reaction=Reaction.UNREACHABLE, text=f"not sent: {text}")
+        return Answer(reaction=Reaction.UNREACHABLE, text=f"not sent: {text}", hint=_UNREACHABLE)
     raise error
 
 
 def _certificate_problem(error: ssl.SSLError) -> Answer | None:
+    # OpenSSL's errors carry these attributes, those raised in Python do not.
     if isinstance(error, ssl.SSLCertVerificationError):
         return Answer(
             reaction=Reaction.STOPPED,
-            text=f"Hubject's server certificate is not accepted: {error.verify_message}",
-            hint=_VERIFY_HINTS.get(error.verify_code, _OTHER_VERIFY),
+            text=f"Hubject's server certificate is not accepted: {getattr(error, 'verify_message', error)}",
+            hint=_VERIFY_HINTS.get(getattr(error, "verify_code", 0), _OTHER_VERIFY),
         )
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""
     if any(alert in reason for alert in _CERTIFICATE_ALERTS):
         alert = reason.partition("ALERT_")[2].replace("_", " ").lower()
         return Answer(

@@ -1,0 +1,68 @@
+"""A Hubject in memory: strict semantics, and answers on request. For the publisher's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from oicp_adapter.core.model import ActionType, EvseStatus
+from oicp_adapter.oicp.answers import Answer, Reaction
+from oicp_adapter.oicp.messages import PushRequest
+
+
+class Scripted(msgspec.Struct, frozen=True):
+    """The next answer, and whether the request is applied all the same (a lost answer)."""
+
+    answer: Answer
+    applies: bool = False
+
+
+class FakeHub:
+    """Answers the scripted first, in order; after that as a strict Hubject would. Requests are recorded."""
+
+    def __init__(
+        self, script: Iterable[Scripted | Answer] = (), *, held: dict[str, EvseStatus] | None = None
+    ):
+        self.script = list(script)
+        self.held: dict[str, EvseStatus] = dict(held or {})
+        self.requests: list[PushRequest] = []
+        self.closed = False
+
+    def push(self, request: PushRequest) -> Answer:
+        self.requests.append(msgspec.structs.replace(request, records=tuple(request.records)))
+        if not self.script:
+            return self._strict(request)
+        step = self.script.pop(0)
+        if isinstance(step, Answer):
+            return step
+        if step.applies:
+            self._strict(request)
+        return step.answer
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _strict(self, request: PushRequest) -> Answer:
+        wanted = dict(request.records)
+        wrong = {
+            ActionType.INSERT: [wire for wire in wanted if wire in self.held],
+            ActionType.UPDATE: [wire for wire in wanted if wire not in self.held],
+            ActionType.DELETE: [wire for wire in wanted if wire not in self.held],
+        }.get(request.action, [])
+        if wrong:
+            return Answer(
+                reaction=Reaction.REFUSED,
+                code="022",
+                text="wrong action",
+                http_status=200,
+                named_ids=tuple(wrong),
+            )
+        if request.action is ActionType.DELETE:
+            self.held = {wire: status for wire, status in self.held.items() if wire not in wanted}
+        else:
+            kept = {} if request.action is ActionType.FULL_LOAD else self.held
+            self.held = {**kept, **wanted}
+        return Answer(
+            reaction=Reaction.APPLIED, code="000", text="applied", http_status=200, process_id="fake"
+        )
