@@ -73,10 +73,10 @@ class FileSource:
                 before = os.fstat(file.fileno())
                 self._require_usable(before, now)
                 data = self._contents(file)
-                after = os.fstat(file.fileno())
+                # While ours is open its inode cannot be given to a new file: equal means the same file.
+                unchanged = _identity(before) == self._identity_by_path()
         except OSError as error:
             raise SourceError(f"cannot be read: {error.strerror}", hint=_hint(error)) from error
-        unchanged = _identity(before) == _identity(after) == self._identity_by_path()
         if not unchanged or len(data) != before.st_size:
             into.incomplete("the file was changed or replaced while it was read")
         return data, before.st_mtime

@@ -81,6 +81,7 @@ def test_a_file_cut_at_any_byte_never_passes_for_a_whole_one(tmp_path: Path, nam
             continue
         found = [record.evse_id for record in read.records]
         assert found == IDS[: len(found)]
+        assert {record.status for record in read.records} <= {"Available", "AVAILABLE"}
         at_line_end = not suffix and kind != "ocpi-locations" and whole[end - 1 : end] == b"\n"
         if read.complete:
             # Between whole lines there is no telling: `missing_after` and the guard protect there.
@@ -120,8 +121,14 @@ def test_what_cannot_be_a_fleet_file_is_refused_with_the_fix(tmp_path: Path) -> 
     os.mkfifo(fifo)
     link.symlink_to(link)
     folder.mkdir()
-    for path in (fifo, link, folder, tmp_path / "missing.json", Path("/dev/null")):
-        with pytest.raises(SourceError) as caught:
+    for path, words in {
+        fifo: "not a regular file",
+        Path("/dev/null"): "not a regular file",
+        link: "symbolic links",
+        folder: "directory",
+        tmp_path / "missing.json": "No such file",
+    }.items():
+        with pytest.raises(SourceError, match=words) as caught:
             source(path, "json").read(NOW)
         assert str(path) in caught.value.message
         assert caught.value.hint
@@ -189,11 +196,17 @@ def shorten(path: Path) -> None:
     os.truncate(path, len(NDJSON) // 2)
 
 
+def append_unseen(path: Path) -> None:
+    """Some network file systems and copying tools keep the modification time."""
+    append(path)
+    os.utime(path, (NOW - 100, NOW - 100))
+
+
 def overwrite(path: Path) -> None:
     path.write_bytes(NDJSON.replace(b"Available", b"AVAILABLE"))
 
 
-@pytest.mark.parametrize("event", [replace, append, shorten, overwrite, Path.unlink])
+@pytest.mark.parametrize("event", [replace, append, append_unseen, shorten, overwrite, Path.unlink])
 @pytest.mark.parametrize("late", [False, True])
 def test_a_file_that_moves_while_it_is_read_is_incomplete(
     fleet: Path, event: Callable[[Path], None], late: bool
@@ -203,6 +216,18 @@ def test_a_file_that_moves_while_it_is_read_is_incomplete(
     assert not read.complete
     assert "changed or replaced" in read.problems[0]
     assert read.records
+
+
+class ShortSource(FileSource):
+    """The file system hands out fewer bytes than it said."""
+
+    def _contents(self, file: BinaryIO) -> bytes:
+        return b"".join(super()._contents(file).splitlines(keepends=True)[: COUNT // 2])
+
+
+def test_fewer_bytes_than_the_size_says_are_incomplete(fleet: Path) -> None:
+    # A network share in trouble may end a read early without an error.
+    assert not ShortSource(FileOptions(path=fleet)).read(NOW).complete
 
 
 def test_a_file_that_is_touched_by_nobody_is_complete(fleet: Path) -> None:

@@ -114,7 +114,8 @@ def test_one_member_may_serve_two_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"evse_id": ["x"]}, {"status": {}}, 5, None, [], {"evse_id": "a\nb"}, {"evse": "text"}]
+    "bad",
+    [{"evse_id": ["x"]}, {"status": {}}, 5, None, [], {"evse_id": "a\nb"}, {"evse": "text"}],
 )
 def test_a_bad_record_costs_itself_and_the_completeness(bad: object) -> None:
     # Either one bad record stops the fleet, or its EVSE silently counts as gone.
@@ -130,6 +131,15 @@ def test_bytes_that_are_not_utf8_cost_only_their_record() -> None:
     data = json.dumps([E1, {**E2, "vendor": "?"}]).encode().replace(b"?", b"\xfc")
     read = read_json(data)
     assert ids(read) == ["DE*ABC*E1"]
+    assert not read.complete
+
+
+def test_endless_nesting_is_a_bad_record_or_a_failed_read() -> None:
+    # A crafted or damaged file would end the worker with a RecursionError.
+    with pytest.raises(SourceError):
+        read_json(b"[" * 100_000)
+    read = read_ndjson(b'{"evse_id":"A","status":"x"}\n{"evse_id":' + b'{"a":' * 100_000 + b"\n")
+    assert ids(read) == ["A"]
     assert not read.complete
 
 

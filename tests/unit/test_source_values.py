@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from oicp_adapter.sources.formats.values import BadValue, Scalar, parse_time, to_text
@@ -31,6 +33,17 @@ NOON = 1_775_131_200.0  # 2026-04-02T12:00:00Z
 def test_one_moment_is_read_from_every_spelling(written: Scalar) -> None:
     # A misread zone or unit makes a stale copy of an EVSE win over the fresh one.
     assert parse_time(written) == NOON
+
+
+def test_a_time_without_zone_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    # OCPI means UTC when it says nothing; local time would age every state by hours.
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_time("2026-04-02T12:00:00") == NOON
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_fractions_of_seconds_are_kept() -> None:
