@@ -10,10 +10,18 @@ from collections.abc import Iterable
 import msgspec
 
 from oicp_adapter.core.model import Rejected
-from oicp_adapter.core.records import EvseRow, IntentRecord, OperatorState, Picture, PushIntent, PushRow
+from oicp_adapter.core.records import (
+    EvseRow,
+    IntentRecord,
+    OpenPush,
+    OperatorState,
+    Picture,
+    PushIntent,
+    PushRow,
+)
 from oicp_adapter.ledger import inbox
 from oicp_adapter.ledger.history import LIMITS, HistoryEntry, Kept, Limits, PushEntry, expired
-from oicp_adapter.ledger.pushes import not_open, open_push
+from oicp_adapter.ledger.pushes import not_open, open_push, without_outcome
 from oicp_adapter.ledger.rejections import Since, with_since
 from oicp_adapter.ports import Command, CommandState, JobRecord
 
@@ -23,10 +31,12 @@ class MemoryInbox:
 
     def __init__(self) -> None:
         self._commands: dict[int, Command] = {}
+        self._last_command = 0
 
     def put(self, verb: str, arguments: dict[str, int | str | None], *, now: float) -> int:
         """Ask; returns the command's number."""
-        number = len(self._commands) + 1
+        self._last_command += 1
+        number = self._last_command
         self._commands[number] = Command(
             id=number, verb=verb, arguments=dict(arguments), state=CommandState.PENDING, requested_at=now
         )
@@ -70,6 +80,13 @@ class MemoryInbox:
             self.end(number, CommandState.FAILED, exit_code=1, text=inbox.ABANDONED, now=now)
         return len(running)
 
+    def _forget_commands(self, before: float) -> None:
+        self._commands = {
+            number: command
+            for number, command in self._commands.items()
+            if command.finished_at is None or command.finished_at >= before
+        }
+
     def _state(self, command_id: int) -> CommandState | None:
         command = self._commands.get(command_id)
         return command.state if command else None
@@ -107,8 +124,9 @@ class MemoryLedger(MemoryInbox):
 
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys."""
-        self._rows.update({row.key: row for row in rows})
-        for key in forget:
+        changed, gone = {row.key: row for row in rows}, list(forget)
+        self._rows.update(changed)
+        for key in gone:
             self._rows.pop(key, None)
         self._state_now = state
 
@@ -130,10 +148,24 @@ class MemoryLedger(MemoryInbox):
         self, push: PushRow, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()
     ) -> None:
         """Close a push with its outcome and store exactly what it changed. Raises LedgerError if it is not open."""
-        begun = self._pushes.get(push.push_id)
-        if begun is None or begun.finished_at is not None:
-            raise not_open(push.push_id)
-        self._pushes[push.push_id] = msgspec.structs.replace(begun, **msgspec.structs.asdict(push))
+        self._close([push], list(rows), state, list(forget))
+
+    def interrupted(
+        self, pushes: Iterable[OpenPush], rows: Iterable[EvseRow], state: OperatorState, *, now: float
+    ) -> None:
+        """Close pushes whose outcome was never recorded and store what is in doubt because of them."""
+        self._close([without_outcome(push, now=now) for push in pushes], list(rows), state, [])
+
+    def _close(
+        self, pushes: list[PushRow], rows: list[EvseRow], state: OperatorState, forget: list[str]
+    ) -> None:
+        for push in pushes:
+            begun = self._pushes.get(push.push_id)
+            if begun is None or begun.finished_at is not None:
+                raise not_open(push.push_id)
+        for push in pushes:
+            begun = self._pushes[push.push_id]
+            self._pushes[push.push_id] = msgspec.structs.replace(begun, **msgspec.structs.asdict(push))
         self.save(rows, state, forget=forget)
 
     def save_rejected(self, rejected: Iterable[Rejected], *, now: float) -> None:
@@ -177,6 +209,7 @@ class MemoryLedger(MemoryInbox):
         forget = expired(kept, last_pushes, now=now, limits=limits)
         for push_id in forget:
             del self._pushes[push_id], self._records[push_id]
+        self._forget_commands(now - limits.age)
         return len(forget)
 
     def record_job(self, record: JobRecord) -> None:

@@ -136,6 +136,11 @@ def open_push(push_id: int, action: ActionType, keys: Iterable[str]) -> OpenPush
     )
 
 
+def without_outcome(push: OpenPush, *, now: float) -> PushRow:
+    """How a push found open after a crash is closed: nobody knows what came of it."""
+    return PushRow(push_id=push.push_id, finished_at=now, outcome="interrupted")
+
+
 def not_open(push_id: int) -> LedgerError:
     """The caller finishes what it never began, or finished already."""
     return LedgerError(f"push {push_id} is not open")

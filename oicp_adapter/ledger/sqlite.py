@@ -18,13 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from oicp_adapter.core.records import EvseRow, OperatorState, Picture, PushRow
+from oicp_adapter.core.records import EvseRow, OpenPush, OperatorState, Picture, PushRow
 from oicp_adapter.errors import LedgerError, LedgerNotWritable, LedgerUnreadable
 from oicp_adapter.ledger import codec, faults, schema
 from oicp_adapter.ledger.database import Database
 from oicp_adapter.ledger.inbox import SqliteInbox
 from oicp_adapter.ledger.jobs import SqliteJobs
-from oicp_adapter.ledger.pushes import SqlitePushes
+from oicp_adapter.ledger.pushes import SqlitePushes, without_outcome
 from oicp_adapter.ledger.rejections import SqliteRejections
 
 
@@ -59,6 +59,19 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs):
         with self._database.writing() as connection:
             self._finish(connection, push)
             self._store(connection, changed, state, forget)
+
+    def interrupted(
+        self, pushes: Iterable[OpenPush], rows: Iterable[EvseRow], state: OperatorState, *, now: float
+    ) -> None:
+        """Close pushes whose outcome was never recorded and store what is in doubt because of them."""
+        changed, closed = (
+            sorted(rows, key=attrgetter("key")),
+            [without_outcome(push, now=now) for push in pushes],
+        )
+        with self._database.writing() as connection:
+            for push in closed:
+                self._finish(connection, push)
+            self._store(connection, changed, state, ())
 
     def _store(
         self, connection: sqlite3.Connection, rows: list[EvseRow], state: OperatorState, forget: Iterable[str]
