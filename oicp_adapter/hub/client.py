@@ -98,7 +98,7 @@ class HubClient:
         except CertificateError as error:
             answer = Answer(reaction=Reaction.STOPPED, text=error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 - what may have been sent must never be lost
-            answer = failed(error, sent=wire.sent_at is not None)
+            answer = failed(error, sent=wire.sent_at is not None, reused=wire.reused)
         finally:
             if not clean:
                 self.close()

@@ -2,8 +2,8 @@
 
 The danger: "nothing was sent" said of a request that may have arrived loses a status for good. So the
 exception's class decides nothing about that; only whether the first byte had left does. One exception: a
-TLS alert about our certificate. With TLS 1.3 it arrives after the request was sent, but from a server that
-has not read it.
+TLS alert about our certificate. With TLS 1.3 it arrives after the first request of a connection was sent,
+from a server that has not read it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ _PERMANENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.Invalid
 """The request itself cannot be made."""
 
 
-def failed(error: Exception, *, sent: bool) -> Answer:
+def failed(error: Exception, *, sent: bool, reused: bool = False) -> Answer:
     """The Answer for an exception of httpx, ssl or the operating system, and after sending for any other.
 
+    `reused`: the connection had carried a push before, so its certificate had been accepted.
     Raises `error` again if nothing was sent and it is none of those: a mistake in this program.
     """
     tls = next((cause for cause in _chain(error) if isinstance(cause, ssl.SSLError)), None)
-    if tls is not None and (answer := _certificate_problem(tls)):
+    if tls is not None and not (sent and reused) and (answer := _certificate_problem(tls)):
         return answer
     text = _described(error)
     if sent:

@@ -1,7 +1,7 @@
 """What the hub client can be told, with the defaults and why.
 
-The danger: a deadline longer than the push lock is held lets two pushes overlap; `HubOptions.longest_push`
-says how long a push can take.
+The danger: a deadline too short puts pushes in doubt that Hubject was about to answer, one too long blocks the
+operator's other changes behind a dead connection.
 """
 
 from __future__ import annotations
@@ -36,16 +36,12 @@ class HubOptions:
     connect_timeout: float = 5.0
     """For TCP and TLS to be up, each."""
     timeout: float = 30.0
-    """From the connect to the last byte of the answer, for insert, update and delete."""
+    """From the connect (after name resolution) to the last byte of the answer, for insert, update, delete."""
     full_load_timeout: float = 300.0
     """The same for a fullLoad: a million records are 56 MB."""
     attempts: int = 4
     """Of one push, where repeating is safe. 1 never repeats."""
     retry_total: float = 20.0
-    """No attempt begins later than this after the first."""
+    """No wait for another attempt ends later than this after the first began."""
     calls_per_minute: int = 1900
     """Attempts in any 60 s; Hubject allows 2000 and counts by its own clock."""
-
-    def longest_push(self, *, full_load: bool = False) -> float:
-        """Seconds from the first byte of a push to its end, retries included, name resolution excluded."""
-        return self.retry_total + (self.full_load_timeout if full_load else self.timeout)

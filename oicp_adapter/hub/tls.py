@@ -46,7 +46,7 @@ def build_context(options: TlsOptions, *, now: float) -> ssl.SSLContext:
     leaf = _certificates(options.cert_file, what="client certificate")[0]
     password = _password(options.key_password_file)
     key = _key(options.key_file, password)
-    if _spki(key.public_key()) != _spki(leaf.public_key()):
+    if not _belong_together(key, leaf):
         raise CertificateError(
             f"the key {options.key_file} does not belong to the certificate {options.cert_file}",
             hint="use the key it was requested with; the operator's own certificate comes first in its file",
@@ -160,6 +160,13 @@ def _check_dates(leaf: x509.Certificate, path: Path, now: float) -> None:
             f"the client certificate {path} is not valid before {first:%Y-%m-%d %H:%M} UTC",
             hint="check this machine's clock",
         )
+
+
+def _belong_together(key: PrivateKeyTypes, leaf: x509.Certificate) -> bool:
+    try:
+        return _spki(key.public_key()) == _spki(leaf.public_key())
+    except (ValueError, UnsupportedAlgorithm):  # a kind of key that no client certificate has
+        return False
 
 
 def _spki(key: PublicKeyTypes) -> bytes:

@@ -47,13 +47,17 @@ class Deadline:
 
 
 class Wire:
-    """httpx's trace hook for one attempt: notes when the request began to leave."""
+    """httpx's trace hook for one attempt: notes when the request began to leave, and on which connection."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.sent_at: float | None = None
+        self.reused = True
+        """The connection had already carried a push."""
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.started":
+            self.reused = False
         # A proxy's CONNECT is not our request.
         if event == "http11.send_request_headers.started" and info["request"].method == b"POST":
             self.sent_at = self._clock.monotonic()
@@ -67,7 +71,6 @@ def transport(*, context: ssl.SSLContext, proxy: str | None, deadline: Deadline)
     """An httpx transport with a single connection whose every operation ends by the deadline."""
     made = httpx.HTTPTransport(
         verify=context,
-        trust_env=False,
         proxy=None if proxy is None else httpx.Proxy(proxy),
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEPALIVE),
     )

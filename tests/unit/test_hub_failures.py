@@ -105,6 +105,13 @@ def test_an_alert_about_our_certificate_stops_the_pushes(reason: str, sent: bool
     assert answer.hint
 
 
+def test_an_alert_on_a_connection_that_has_carried_a_push_is_in_doubt() -> None:
+    # Its certificate had been accepted: this request may have been read before the alert.
+    error = caused(httpx.ReadError("x"), alert("SSLV3_ALERT_CERTIFICATE_EXPIRED"))
+    assert failed(error, sent=True, reused=True).reaction is Reaction.IN_DOUBT
+    assert failed(error, sent=False, reused=True).reaction is Reaction.STOPPED
+
+
 def test_other_tls_trouble_is_not_blamed_on_the_certificate() -> None:
     # A broken record from a middlebox passes; a stop would need a person.
     error = caused(httpx.ReadError("x"), alert("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"))

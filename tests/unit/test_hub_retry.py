@@ -134,6 +134,7 @@ def test_a_stop_during_the_wait_is_seen_before_the_next_attempt() -> None:
     clock = ManualClock(on_sleep=lambda: stopped.append(True))
     answer = run(attempts, clock, may_send=lambda: not stopped)
     assert (answer.reaction, answer.attempts, attempts.made) == (Reaction.UNREACHABLE, 1, 1)
+    assert len(clock.sleeps) == 1
 
 
 def test_a_stop_before_the_first_attempt_sends_nothing() -> None:

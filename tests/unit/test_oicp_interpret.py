@@ -191,6 +191,7 @@ def test_only_an_undocumented_code_is_reported_as_unknown() -> None:
         ),
         ("missing: DE811E1,DE811E1", ("DE811E1",)),
         ("DE811E1, DE811E2", ("DE811E1", "DE811E2")),
+        ("NODATE7 in request: DE811E1", ("DE811E1",)),
         ("was deleted, created or updated by 3 others", ()),
         ("Some EVSEs: already existent", ()),
         (None, ()),
