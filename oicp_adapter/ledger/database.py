@@ -108,8 +108,8 @@ def _read_only(path: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
-        alone = not path.with_name(path.name + "-wal").exists()
-        if not alone or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if not refused or path.with_name(path.name + "-wal").exists():
             raise
         return connect(path, mode="mode=ro&immutable=1")
     except BaseException:
