@@ -1,0 +1,199 @@
+"""The kinds of value a setting can have: read strictly, explained in words, never repeated in a message.
+
+`Kind` names a type for people; the generated documentation shows it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
+
+from oicp_adapter.core.ids import InvalidId, parse_operator_id, parse_prefix
+from oicp_adapter.core.model import SourceRecord
+from oicp_adapter.core.vocabulary import Target, vocabulary_names
+from oicp_adapter.settings import schedule
+from oicp_adapter.settings.duration import parse_duration
+
+SOURCE_FIELDS = tuple(name for name in SourceRecord.__struct_fields__ if name != "origin")
+_SHORTEST_POLL = 0.5
+_SHORTEST_FULL = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value looks like, for people."""
+
+    text: str
+
+
+def default(text: str | None) -> Any:
+    """A default written as in the configuration file, so that the documentation can show it as it is."""
+    return Field(default=text, validate_default=True)
+
+
+def _unless_off(read: Callable[[object], float]) -> Callable[[object], float | None]:
+    return lambda value: None if value is None or value == "off" else read(value)
+
+
+def _poll(value: schedule.Schedule) -> schedule.Schedule:
+    if value.shortest_gap < _SHORTEST_POLL:
+        raise ValueError("must not be shorter than 500ms")
+    return value
+
+
+def _full(value: schedule.Schedule) -> schedule.Schedule:
+    if value.shortest_gap < _SHORTEST_FULL:
+        raise ValueError(
+            "runs more often than every 10min; a full load replaces everything, once a day is usual"
+        )
+    return value
+
+
+def _operator_id(value: str) -> str:
+    try:
+        return parse_operator_id(value).wire
+    except InvalidId:
+        raise ValueError(
+            "is not an OperatorID; write it as Hubject gave it, like DE*ABC or +49*123"
+        ) from None
+
+
+def _prefix(value: str) -> str:
+    try:
+        return parse_prefix(value).text
+    except InvalidId:
+        raise ValueError("is not an EvseID prefix; write it like DE*ABC, DE*ABC*E12 or +49*123") from None
+
+
+def _split(value: object) -> object:
+    """An environment variable holds a list as "DE*ABC, DE*DEF"."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise ValueError("is not a path; name a file")
+    return value
+
+
+def _vocabulary(value: str) -> str:
+    if value not in vocabulary_names():
+        raise ValueError(f"is not a vocabulary; known are {', '.join(vocabulary_names())}")
+    return value
+
+
+def _target(value: object) -> Target:
+    try:
+        return Target(str(value))
+    except ValueError:
+        raise ValueError(f"is not a status to map to; write one of {', '.join(Target)}") from None
+
+
+def _field_name(value: str) -> str:
+    if value not in SOURCE_FIELDS:
+        raise ValueError(
+            f'is not a field of ours; write our_field = "their name", ours are {", ".join(SOURCE_FIELDS)}'
+        )
+    return value
+
+
+def _template(value: str) -> str:
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+    except ValueError:
+        names = {""}
+    if not names or not names <= {"station_id", "connector_id"}:
+        raise ValueError('is not a template; write it like "DE*ABC*E{station_id}*{connector_id}"')
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError('is not a time zone; write "UTC" or a name like "Europe/Berlin"') from None
+    return value
+
+
+def _address(value: str) -> SplitResult:
+    """Raises ValueError with a text of its own: urllib's may repeat a password."""
+    try:
+        address = urlsplit(value)
+        usable = bool(address.hostname) and (address.port is None or address.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or any(blank in value for blank in " \t\r\n"):
+        raise ValueError("is not an address; write it like https://host/path")
+    return address
+
+
+def _base_url(value: str) -> str:
+    address = _address(value)
+    if address.scheme not in ("https", "http") or address.query or address.fragment or "@" in address.netloc:
+        raise ValueError("must be a plain https:// address without user, query or fragment")
+    if address.scheme == "http" and not _is_loopback(address.hostname or ""):
+        raise ValueError("is plain http; write https:// (http is allowed on loopback addresses only)")
+    return value.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy(value: SecretStr) -> SecretStr:
+    try:
+        scheme = _address(value.get_secret_value()).scheme
+    except ValueError:
+        scheme = ""
+    if scheme != "http":
+        raise ValueError(
+            "is not a proxy's address; write http://host:port or http://user:${PASSWORD}@host:port"
+        )
+    return value
+
+
+def _ledger_url(value: str) -> str:
+    if not value.startswith(LEDGER_SCHEME) or not value.removeprefix(LEDGER_SCHEME):
+        raise ValueError(
+            'is not a ledger\'s address; write "sqlite:///ledger.db", or "sqlite:////var/x.db" (absolute)'
+        )
+    return value
+
+
+LEDGER_SCHEME = "sqlite:///"
+
+Duration: TypeAlias = Annotated[float, PlainValidator(parse_duration), Kind("duration")]
+OptionalDuration: TypeAlias = Annotated[
+    float | None, PlainValidator(_unless_off(parse_duration)), Kind('duration or "off"')
+]
+_Schedule = Annotated[schedule.Schedule, PlainValidator(schedule.parse_schedule), Kind("schedule")]
+PollSchedule: TypeAlias = Annotated[_Schedule, AfterValidator(_poll)]
+FullSchedule: TypeAlias = Annotated[_Schedule, AfterValidator(_full)]
+OperatorIdText: TypeAlias = Annotated[str, AfterValidator(_operator_id), Kind("OperatorID")]
+Prefixes: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_prefix)], ...],
+    Field(min_length=1),
+    BeforeValidator(_split),
+    Kind("list of EvseID prefixes"),
+]
+FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), Kind("path")]
+VocabularyName: TypeAlias = Annotated[str, AfterValidator(_vocabulary), Kind("vocabulary")]
+TargetText: TypeAlias = Annotated[Target, PlainValidator(_target)]
+FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
+EvseIdTemplate: TypeAlias = Annotated[str, AfterValidator(_template), Kind("template")]
+TimeZone: TypeAlias = Annotated[str, AfterValidator(_time_zone), Kind("time zone")]
+BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("address")]
+ProxyUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_proxy), Kind("address")]
+LedgerUrl: TypeAlias = Annotated[str, AfterValidator(_ledger_url), Kind("address")]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1), Kind("share, 0 to 1")]

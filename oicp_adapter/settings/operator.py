@@ -1,0 +1,130 @@
+"""The settings of one operator: who it is at Hubject, where its states come from, how they are read, and when.
+
+The danger: a wrong vocabulary or threshold sends drivers to dead chargers, so nothing that decides about a fleet is
+guessed. The docstring after each field is its documentation (docs/configuration.md is made from them).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oicp_adapter.core.ids import OperatorId, Prefix, parse_operator_id, parse_prefix
+from oicp_adapter.settings.fields import (
+    Duration,
+    EvseIdTemplate,
+    FieldName,
+    FilePath,
+    FullSchedule,
+    Kind,
+    OperatorIdText,
+    OptionalDuration,
+    PollSchedule,
+    Prefixes,
+    TargetText,
+    TimeZone,
+    VocabularyName,
+    default,
+)
+from oicp_adapter.settings.table import Table
+
+
+class SourceSettings(Table):
+    """Where the operator's EVSE states come from."""
+
+    type: Literal["file"] = Field(examples=["file"])
+    """The kind of source. `file`: one file that the backend rewrites, best by writing beside it and renaming."""
+    path: FilePath = Field(examples=["fleet.json"])
+    """The file; a name ending in `.gz` is unpacked. Relative to the directory of the configuration file."""
+    format: Literal["auto", "json", "ndjson", "csv", "ocpi-locations"] = "auto"
+    """`auto` goes by the suffix (.json, .ndjson, .jsonl, .csv, each also with .gz); `ocpi-locations` are OCPI 2.1.1
+    or 2.2.1 Location objects, bare or in an OCPI envelope."""
+    vocabulary: VocabularyName = Field(examples=["ocpi"])
+    """Whose words the states are in, for records that name none. There is no default: the same word means different
+    things in different systems."""
+    fields: Annotated[
+        dict[FieldName, Annotated[str, Field(min_length=1)]], Kind("table: our field = their name")
+    ] = Field(default={})
+    """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
+    names: evse_id, station_id, connector_id, status, vocabulary, updated_at, last_heartbeat, last_seen, connection,
+    station_status, charging, lifecycle, error_code, vendor, model."""
+    evse_id_template: EvseIdTemplate | None = None
+    """How to make an EvseID for records that have none, from `{station_id}` and `{connector_id}`:
+    `"DE*ABC*E{station_id}*{connector_id}"`. Without it such records are listed as refused."""
+    max_age: OptionalDuration = default("off")
+    """A file last written longer ago counts as unreadable. Off, because some backends write only on a change; above
+    15 minutes there is a warning in any case."""
+    unknown_after: OptionalDuration = default("off")
+    """When the source has been unreadable for so long, its EVSEs are published as Unknown until the next good read.
+    Off, because a short outage of an export should not empty the map."""
+
+
+class MappingSettings(Table):
+    """How states become OICP statuses; the tables themselves come with the vocabulary."""
+
+    overrides: Annotated[dict[str, TargetText], Kind("table: value = status")] = Field(default={})
+    """Source value → `Available`, `Occupied`, `OutOfService`, `EvseNotFound`, `Unknown`, `Reserved` or `skip` (not
+    published), instead of the vocabulary's row. The empty name `""` stands for a record without a status."""
+    reserved: Literal["Occupied", "Reserved"] = "Occupied"
+    """What a reserved EVSE is published as. `Occupied`, because many consumers do not know OICP's `Reserved`."""
+    heartbeat_interval: Duration = default("15min")
+    """How often a charger gives a sign of life (`last_heartbeat`, `last_seen`); set it to the backend's own value."""
+    missed_heartbeats: int = Field(default=3, ge=1, le=1000)
+    """After so many intervals without a sign of life a charger is offline: Unknown. Three forgive a lost message."""
+    offline_out_of_service_after: OptionalDuration = default("off")
+    """After so long without a sign of life OutOfService instead of Unknown. Off: silence is no proof of a
+    fault; turn it on where consumers count Unknown as available."""
+    stale_after: OptionalDuration = default("off")
+    """Only for a source that restamps every record: an older `updated_at` makes the state Unknown. Off, because
+    elsewhere it is the time of the last change, and a quiet charger is not a dead one."""
+
+
+class ScheduleSettings(Table):
+    """When the operator's jobs run: an interval ("10s"), a time of day ("03:00") or "cron: 0 3 * * mon-fri"."""
+
+    delta: PollSchedule = default("10s")
+    """Read the source and push what changed. 10 s keeps a change under the 15 s of US 23 CFR 680."""
+    reconcile: PollSchedule = default("5min")
+    """Compare everything with what Hubject acknowledged, and push again what was in doubt or refused."""
+    full: FullSchedule = default("03:00")
+    """Replace everything Hubject holds for the operator, at a quiet hour; Hubject advises once a day."""
+    full_jitter: OptionalDuration = default("10min")
+    """The full load starts up to this much later, at random, so that not all operators push at the same second."""
+    time_zone: TimeZone = "UTC"
+    """In which times of day and cron are meant. UTC has no hour that happens twice or not at all in a year."""
+
+
+class OperatorSettings(Table):
+    """One operator (CPO) at Hubject. The table's name is yours: it appears in logs and on the command line."""
+
+    id: OperatorIdText = Field(examples=["DE*ABC"])
+    """The OperatorID Hubject gave to the hub partner. It must belong to the client certificate."""
+    name: str = Field(min_length=1, max_length=100, examples=["Example Charging"])
+    """OperatorName of every push, at most 100 characters."""
+    evse_id_prefixes: Prefixes | None = None
+    """EvseIDs outside of these are refused here, before Hubject does it. Default: the operator's own id; name it too
+    when sub-operators are added."""
+    certificate: FilePath | None = None
+    """PEM file: the client certificate signed by Hubject's CA, then its chain. Needed for https."""
+    key: FilePath | None = None
+    """PEM file: the key of the certificate. Needed for https."""
+    key_password_file: FilePath | None = None
+    """File whose first line is the key's password; leave it out for a key without one."""
+    first_full_load: Literal["manual", "automatic"] = "manual"
+    """A full load deletes what Hubject holds and the source does not know. `manual`: the first one waits for a person
+    (`resync --adopt N`). `automatic`: it is sent by the schedule; only where nobody else has ever pushed for this
+    operator."""
+    source: SourceSettings
+    mapping: MappingSettings = MappingSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    @property
+    def operator_id(self) -> OperatorId:
+        """The id, parsed."""
+        return parse_operator_id(self.id)
+
+    @property
+    def prefixes(self) -> tuple[Prefix, ...]:
+        """What an EvseID of this operator begins with, parsed."""
+        return tuple(parse_prefix(text) for text in self.evse_id_prefixes or (self.id,))
