@@ -46,6 +46,11 @@ def test_columns_are_renamed() -> None:
     assert pairs(found) == [("E1", "Available")]
 
 
+def test_a_column_left_unread_need_not_be_there() -> None:
+    # `vendor = ""` in a configuration shared by several exports must not stop one of them.
+    assert pairs(read("evse_id,status\nE1,x\n", vendor="")) == [("E1", "x")]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

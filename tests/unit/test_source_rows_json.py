@@ -107,6 +107,16 @@ def test_members_are_renamed_and_reached_by_dotted_paths() -> None:
     assert read.complete
 
 
+def test_a_field_set_to_nothing_is_left_unread() -> None:
+    # An object that happens to be called like a field of ours would make every record undecodable.
+    document = [{**E1, "vendor": {"name": "ACME"}, "connection": {"seen": 1775131200}}]
+    with pytest.raises(SourceError, match=r"\$\.connection|\$\.vendor"):
+        read_json(document)
+    read = read_json(document, vendor="", connection="", last_seen="connection.seen")
+    assert read.complete
+    assert [record.last_seen for record in read.records] == [1775131200.0]
+
+
 def test_one_member_may_serve_two_fields() -> None:
     # A station that is its own EVSE has one state column for both.
     (record,) = read_json([{**E1}], station_status="status").records
@@ -195,7 +205,13 @@ def test_two_records_in_one_line_are_a_bad_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"evseid": "x"}, {"status": " "}, {"status": "evse", "evse_id": "evse.id"}, {"origin": "x"}]
+    "fields",
+    [
+        {"evseid": "x"},
+        {"last_seen": "connection.seen"},
+        {"status": "evse", "evse_id": "evse.id"},
+        {"origin": "x"},
+    ],
 )
 def test_impossible_fields_are_configuration_errors(fields: dict[str, str]) -> None:
     # A typo in the configuration would show up only as missing data.

@@ -6,7 +6,7 @@ from Hubject. So whatever cannot be decoded is counted here, and one such row ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oicp_adapter.core.model import SourceRead, SourceRecord
@@ -72,7 +72,7 @@ class Collected:
             count = len(self._undecodable) + self._undecodable_more
             raise SourceError(
                 f"none of the {count} records can be decoded; {self._undecodable[0]}",
-                hint="check `format` and `fields` of the source against the file",
+                hint='check `format` and `fields` of the source; fields = { vendor = "" } leaves vendor unread',
             )
         return SourceRead(
             records=self.records,
@@ -91,30 +91,26 @@ class Collected:
 
 
 def source_names(fields: Mapping[str, str]) -> dict[str, str]:
-    """Our field names → the names the source uses, own names where `fields` is silent.
+    """Our field names → the names the source uses: our own where `fields` is silent, none where it says "".
 
-    Raises ConfigurationError for a field we do not have or an empty name.
+    Raises ConfigurationError for a field we do not have.
     """
-    for ours, theirs in fields.items():
+    for ours in fields:
         if ours not in FIELDS:
             raise ConfigurationError(
                 f"source.fields: {ours!r} is not a field of ours",
                 hint=f'write our_field = "their name"; ours are {", ".join(FIELDS)}',
             )
-        if not theirs.strip():
-            raise ConfigurationError(
-                f"source.fields.{ours} is empty",
-                hint="name the source's column or member, or remove the line",
-            )
-    return {ours: fields.get(ours, ours) for ours in FIELDS}
+    names = {ours: fields.get(ours, ours) for ours in FIELDS}
+    return {ours: theirs for ours, theirs in names.items() if theirs}
 
 
-def useless(group: Iterable[str], *, what: str, found: Iterable[str]) -> SourceError:
+def useless(group: Sequence[str], *, what: str, found: Iterable[str]) -> SourceError:
     """The failure for a source that has none of the fields `group` (ours): it names no EVSE, or no state.
 
     Otherwise one misspelt or missing column would turn a whole fleet into Unknown, or into nobody.
     """
     return SourceError(
         f"{what} for any of {', '.join(group)}; found: {', '.join(found) or 'nothing'}",
-        hint='name the right ones under `fields` of the source, like fields = { status = "ChargerState" }',
+        hint=f'say which it is under `fields` of the source, like fields = {{ {group[0]} = "their name" }}',
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 
 from oicp_adapter.errors import SourceError
@@ -16,9 +16,9 @@ from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Coll
 
 
 class CsvRows:
-    """Reads CSV. `names` are ours → the header's; columns in `required` (ours) must be there."""
+    """Reads CSV. `names`: ours → the header's. The columns of the fields `required` (ours) must be there."""
 
-    def __init__(self, names: Mapping[str, str], *, required: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], *, required: Iterable[str]) -> None:
         self._names = names
         self._required = required
 
@@ -38,10 +38,10 @@ class CsvRows:
 
     def _columns(self, header: list[str]) -> dict[str, int]:
         shown = ", ".join(header)
-        for ours, theirs in self._required.items():
-            if theirs not in header:
+        for ours in self._required:
+            if ours in self._names and self._names[ours] not in header:
                 raise SourceError(
-                    f"no column {theirs!r} (source.fields.{ours}) in the header: {shown}",
+                    f"no column {self._names[ours]!r} (source.fields.{ours}) in the header: {shown}",
                     hint=f"correct source.fields.{ours}, or the export that writes the file",
                 )
         columns = {ours: header.index(theirs) for ours, theirs in self._names.items() if theirs in header}

@@ -98,7 +98,7 @@ def _tree_of(paths: Iterable[list[str]]) -> _Tree:
         if node:
             raise ConfigurationError(
                 f"source.fields: {'.'.join(path)!r} is used both as a value and as an object",
-                hint="name either the object's members or the value",
+                hint=f'if one of our fields is called like the object, leave it unread: {path[-1]} = ""',
             )
     return tree
 
