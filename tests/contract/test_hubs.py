@@ -10,6 +10,7 @@ from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.hub import HubClient, HubOptions
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.messages import PushRequest
+from oicp_adapter.ports import Hub
 from oicp_adapter.simulator import Simulator, SimulatorOptions
 from tests.fakes.clock import HurriedClock
 from tests.fakes.hub import FakeHub
@@ -33,7 +34,7 @@ def hub(request: pytest.FixtureRequest) -> Iterator[tuple[Push, Held]]:
         assert simulator.rules_broken == []
 
 
-def pushing(hub: FakeHub | HubClient) -> Push:
+def pushing(hub: Hub) -> Push:
     def push(action: str, **statuses: str) -> Answer:
         records = [({"a": A, "b": B}[name], EvseStatus(status)) for name, status in statuses.items()]
         return hub.push(
