@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
 
 
 class SystemClock:
@@ -24,10 +23,3 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait, or return early when asked to stop."""
         self._stop.wait(max(0.0, seconds))
-
-
-def rfc3339(seconds: float | None) -> str | None:
-    """A time for people and machines: UTC, whole seconds."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

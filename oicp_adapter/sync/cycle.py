@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
-from oicp_adapter.core.guards import Allowance, grown, published
+from oicp_adapter.core.guards import Allowance, Guard, Refusal, grown, published
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import FullLoadPlan, Kind, Missing, Mode
 from oicp_adapter.core.records import EvseRow, OperatorState, recovered
@@ -52,6 +52,8 @@ class Preview:
     state: OperatorState
     decision: Decision
     full: FullLoadPlan
+    baseline: Refusal | None
+    """The full load waits for the baseline to become known."""
     report: CycleReport
 
 
@@ -110,7 +112,9 @@ class OperatorSync:
         fleet = self._observe(read, work, now, report, write=False)
         decision = self._decide(work, Mode.RECONCILE, now=now, read=read, allowance=allowance)
         full, refusal = self._full_loader.plan(work, decision, allowance, now=now, refused=frozenset())
-        for each in (*decision.refusals, *([refusal] if refusal else [])):
+        # An unknown baseline is no fault of the plan: it only keeps the full load waiting, unless it was asked for.
+        baseline = refusal if refusal is not None and refusal.guard is Guard.BASELINE else None
+        for each in (*decision.refusals, *([refusal] if refusal and not baseline else [])):
             report.refuse(each)
         return Preview(
             read=read,
@@ -119,6 +123,7 @@ class OperatorSync:
             state=work.state,
             decision=decision,
             full=full,
+            baseline=baseline,
             report=report,
         )
 

@@ -63,6 +63,14 @@ class Work:
     """The answer that ended sending early."""
 
 
+Progress = Callable[[int, int], None]
+"""(records done, records planned), after each request of a plan."""
+
+
+def no_progress(_done: int, _planned: int) -> None:
+    """Nobody watches."""
+
+
 class Sent(Protocol):
     """What a finished push does to the rows it concerns."""
 
@@ -80,12 +88,14 @@ class Publisher:
         clock: Clock,
         policy: DeliveryPolicy,
         stopping: Callable[[], bool] = lambda: False,
+        progress: Progress = no_progress,
     ) -> None:
         self._hub = hub
         self._ledger = ledger
         self._clock = clock
         self._policy = policy
         self._stopping = stopping
+        self._progress = progress
         self._round_trip = 0.0
         self._doubts = 0
 
@@ -107,6 +117,9 @@ class Publisher:
                 queue.extendleft(reversed(self._split(bundle, answer, work)))
             else:
                 self._maybe_stop(answer, work)
+            self._progress(
+                len(plan.changes) - sum(len(bundle.changes) for bundle in queue), len(plan.changes)
+            )
 
     def full_load(self, full: FullLoadPlan, work: Work, *, how: str) -> Answer:
         """Send one fullLoad that the guards let pass. `how`: what makes the baseline known, if it is not yet.
@@ -219,7 +232,7 @@ class Publisher:
     def _tally(self, request: PushRequest, answer: Answer, *, push_id: int, work: Work) -> None:
         count = len(request.records)
         work.requests += 1
-        work.pushed += count
+        work.pushed += count if answer.reaction is not Reaction.UNREACHABLE else 0
         if answer.reaction is Reaction.IN_DOUBT:
             self._doubts += 1
             work.in_doubt += count

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import structlog
 
@@ -17,10 +17,17 @@ from oicp_adapter.telemetry.events import Event
 Field = str | int | float | bool | None | Sequence[str] | Mapping[str, int]
 
 
+class Logger(Protocol):
+    """Where lines go."""
+
+    def log(self, level: int, event: str, **fields: object) -> object:
+        """Write one line."""
+
+
 class EventLog:
     """Emits catalogued events with bound fields (operator, cycle_id, push_id)."""
 
-    def __init__(self, logger: structlog.typing.FilteringBoundLogger, **bound: Field) -> None:
+    def __init__(self, logger: Logger, **bound: Field) -> None:
         self._logger = logger
         self._bound = bound
 
@@ -41,6 +48,12 @@ class EventLog:
         self._logger.log(event.level, event.name, **merged, **extra)
 
 
+def _in_order(_logger: object, _name: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """When, how bad, what; then the rest: a person reads JSON lines too."""
+    first = {name: line.pop(name) for name in ("timestamp", "level", "event")}
+    return {**first, **line}
+
+
 def configure(
     *, as_json: bool | None = None, level: int = logging.INFO, stream: TextIO | None = None
 ) -> EventLog:
@@ -52,6 +65,7 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if json_lines:
+        processors += [_in_order]
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         processors += [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=22)]

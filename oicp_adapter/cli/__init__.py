@@ -1,0 +1,1 @@
+"""The verbs: parse, print, exit code. No logic."""

@@ -1,0 +1,96 @@
+"""What every verb shares: where the configuration is, how errors and data are printed, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from oicp_adapter.errors import AdapterError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from oicp_adapter.settings import Settings
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration file; else $OICP_ADAPTER_CONFIG, else config/adapter.toml.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+OperatorArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[OPERATOR]", help="Key of one operator in the file; all if left out.", show_default=False
+    ),
+]
+
+Verb = TypeVar("Verb", bound=Callable[..., int | None])
+
+
+def verb(function: Verb) -> Verb:
+    """Turn a verb's return value and the program's own errors into exit codes."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> NoReturn:
+        try:
+            code = function(*args, **kwargs)
+        except AdapterError as error:
+            talk(f"oicp-adapter: {error}")
+            raise typer.Exit(error.exit_code) from None
+        raise typer.Exit(code or 0)
+
+    return wrapped  # type: ignore[return-value]  # typer reads the signature that functools.wraps keeps
+
+
+def settings_of(context: typer.Context, config: Path | None) -> Settings:
+    """Load the configuration; `--config` counts before or after the verb."""
+    from oicp_adapter.settings import load_settings
+
+    return load_settings(config or context.obj, os.environ)
+
+
+def chosen(settings: Settings, operator: str | None) -> list[str]:
+    """The operators a verb works on. Raises ConfigurationError for one the file does not have."""
+    from oicp_adapter.errors import ConfigurationError
+
+    if operator is None:
+        return list(settings.operators)
+    if operator not in settings.operators:
+        known = ", ".join(settings.operators)
+        raise ConfigurationError(f"no operator {operator!r} in the configuration", hint=f"one of: {known}")
+    return [operator]
+
+
+def talk(text: str) -> None:
+    """Say something to the person: stderr, never mixed with data."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place for talk
+
+
+def data(text: str) -> None:
+    """Print data: stdout."""
+    print(text, flush=True)  # noqa: T201 - the one place for data
+
+
+def data_json(value: object) -> None:
+    """Print data as JSON."""
+    import msgspec
+
+    data(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console for tables and progress."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())

@@ -1,0 +1,171 @@
+"""The verbs that push: run, sync, resync. Each holds the operator's lock while it does."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oicp_adapter.cli.common import (
+    ConfigOption,
+    JsonOption,
+    OperatorArgument,
+    chosen,
+    data,
+    data_json,
+    settings_of,
+    talk,
+    verb,
+)
+from oicp_adapter.errors import worst_exit_code
+
+if TYPE_CHECKING:
+    from oicp_adapter.sync.report import CycleReport
+
+
+@verb
+def run(context: typer.Context, config: ConfigOption = None) -> int:
+    """The daemon: delta, reconcile and full jobs for every operator, until SIGTERM or Ctrl-C.
+
+    SIGUSR1 asks every operator for a full load. Logs go to stdout: JSON lines, or readable on a terminal.
+
+    Example: oicp-adapter run --config /etc/oicp-adapter/adapter.toml
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.daemon import Daemon
+    from oicp_adapter.wiring import Wiring, configure_log
+
+    stop = threading.Event()
+    clock, log = SystemClock(stop), configure_log(settings)
+    with ExitStack() as stack:
+        wiring = stack.enter_context(Wiring(settings, clock=clock, log=log, stop=stop))
+        operators = []
+        for key in settings.operators:
+            stack.enter_context(wiring.lock(key, verb="run"))
+            operators.append(wiring.jobs(key))
+        return Daemon(operators, clock=clock, log=log, stop=stop, grace=settings.daemon.grace).run()
+
+
+@verb
+def sync(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """One delta cycle and exit: for cron or a Kubernetes Job instead of the daemon.
+
+    Examples: oicp-adapter sync · oicp-adapter sync slb --json
+    """
+    settings = settings_of(context, config)
+    keys = chosen(settings, operator)
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.wiring import Wiring, configure_log
+
+    reports = {}
+    clock, log = SystemClock(), configure_log(settings, stream=sys.stderr)
+    with Wiring(settings, clock=clock, log=log) as wiring:
+        for key in keys:
+            with wiring.lock(key, verb="sync"), wiring.operator(key) as operator_sync:
+                reports[key] = operator_sync.delta(force=True)
+    if as_json:
+        data_json(
+            {key: {**report.summary(), "exit_code": report.exit_code} for key, report in reports.items()}
+        )
+    else:
+        for key, report in reports.items():
+            data(f"{key}: {sentence(report)}")
+            explain(report)
+    return worst_exit_code(report.exit_code for report in reports.values())
+
+
+@verb
+def resync(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    adopt: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="End the unknown baseline: send the full load if it holds exactly N records. Hubject then "
+            "deletes everything else it holds for this operator.",
+        ),
+    ] = None,
+    allow_withdrawal: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Let at most N EVSEs leave the drivers' maps, in this run only."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do; send nothing.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Hand it to the running daemon and do not follow it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """A manual full resync: through the running daemon if there is one, by itself if not.
+
+    Examples: oicp-adapter resync · oicp-adapter resync slb --dry-run · oicp-adapter resync slb --adopt 273
+    """
+    settings = settings_of(context, config)
+    keys = chosen(settings, operator)
+    if len(keys) > 1 and (adopt is not None or allow_withdrawal is not None):
+        talk(
+            "oicp-adapter: --adopt and --allow-withdrawal need one OPERATOR; the file has: " + ", ".join(keys)
+        )
+        return 2
+    if dry_run:
+        from oicp_adapter.cli.reading import preview
+
+        return worst_exit_code(
+            [
+                preview(settings, key, adopt=adopt, allow_withdrawal=allow_withdrawal, as_json=as_json)
+                for key in keys
+            ]
+        )
+    from oicp_adapter.cli.following import ask_resync
+
+    return worst_exit_code(
+        [
+            ask_resync(
+                settings,
+                key,
+                adopt=adopt,
+                allow_withdrawal=allow_withdrawal,
+                wait=not no_wait,
+                as_json=as_json,
+            )
+            for key in keys
+        ]
+    )
+
+
+def sentence(report: CycleReport) -> str:
+    """A cycle in one line for a person."""
+    parts = [f"read {report.read} records", f"{report.acked} of {report.changed} changes acknowledged"]
+    for count, word in (
+        (report.withheld, "withheld"),
+        (report.quarantined, "quarantined"),
+        (report.rejected, "not publishable"),
+        (report.in_doubt, "in doubt"),
+        (report.backlog, "still to do"),
+    ):
+        if count:
+            parts.append(f"{count} {word}")
+    return ", ".join(parts) + f" in {report.duration:.1f} s"
+
+
+def explain(report: CycleReport) -> None:
+    """Refusals, failures and the quarantine, on stderr."""
+    for refusal in report.refusals:
+        talk(f"refused: {refusal.text}\n  fix: {refusal.hint}")
+    for _, text, hint in report.failures:
+        talk(f"failed: {text}" + (f"\n  fix: {hint}" if hint else ""))
+    if report.quarantined or report.rejected:
+        talk("warning: some EVSEs are not published; see: oicp-adapter quarantine list")

@@ -1,0 +1,251 @@
+"""The verbs that only look: plan, status, quarantine list. They take no lock and write nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from oicp_adapter.cli.common import (
+    ConfigOption,
+    JsonOption,
+    OperatorArgument,
+    chosen,
+    console,
+    data,
+    data_json,
+    settings_of,
+    talk,
+    verb,
+)
+from oicp_adapter.errors import worst_exit_code
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from oicp_adapter.settings import Settings
+    from oicp_adapter.sync.cycle import Preview
+    from oicp_adapter.sync.facts import OperatorFacts
+    from oicp_adapter.wiring import Wiring
+
+SHOWN = 40
+"""Rows of a table on a terminal before the rest is counted; --json has all."""
+
+
+def _looking(settings: Settings) -> Wiring:
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.wiring import Wiring, configure_log
+
+    log = configure_log(settings, stream=sys.stderr, quiet=True)
+    return Wiring(settings, clock=SystemClock(), log=log, read_only=True)
+
+
+@verb
+def plan(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What a delta and a full load would send now, and why; sends nothing.
+
+    Exit code 3 if a guard would refuse it. Examples: oicp-adapter plan · oicp-adapter plan slb --json
+    """
+    settings = settings_of(context, config)
+    return worst_exit_code(
+        [
+            preview(settings, key, adopt=None, allow_withdrawal=None, as_json=as_json)
+            for key in chosen(settings, operator)
+        ]
+    )
+
+
+def preview(
+    settings: Settings, key: str, *, adopt: int | None, allow_withdrawal: int | None, as_json: bool
+) -> int:
+    """Show one operator's plan; returns the exit code."""
+    from oicp_adapter.core.guards import Allowance
+
+    with _looking(settings) as wiring, wiring.preview(key) as operator_sync:
+        seen = operator_sync.preview(Allowance(withdrawals=allow_withdrawal, adopt=adopt))
+    if as_json:
+        data_json({"operator": key, **_plan_facts(seen)})
+    else:
+        _show_plan(key, seen)
+    return seen.report.exit_code
+
+
+def _plan_facts(seen: Preview) -> dict[str, object]:
+    plan = seen.decision.plan
+    return {
+        "read": len(seen.read.records),
+        "complete": seen.read.complete,
+        "changes": [
+            {
+                "evse_id": change.wire_id,
+                "action": change.action,
+                "from": change.previous,
+                "to": change.status,
+                "kind": change.kind,
+                "reason": change.reason,
+            }
+            for change in plan.changes
+        ],
+        "unchanged": plan.unchanged,
+        "in_doubt": plan.waiting,
+        "quarantined": plan.quarantined,
+        "missing": plan.missing,
+        "withheld": {seen.rows[key].wire_id: guard for key, guard in plan.withheld.items()},
+        "rejected": [
+            {"evse_id": one.evse_id, "origin": one.origin, "reason": one.reason}
+            for one in seen.fleet.rejected
+        ],
+        "unmapped": [
+            {"vocabulary": one.vocabulary, "value": one.value, "evses": one.count, "fix": one.hint}
+            for one in seen.fleet.unmapped
+        ],
+        "full_load": {"records": len(seen.full.records), "withdraws": len(seen.full.withdraws)},
+        "refused": [{"guard": one.guard, "text": one.text, "fix": one.hint} for one in seen.report.refusals],
+    }
+
+
+def _show_plan(key: str, seen: Preview) -> None:
+    plan, out = seen.decision.plan, console()
+    table = _table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
+    for change in plan.changes[:SHOWN]:
+        table.add_row(
+            change.wire_id, change.action, change.previous or "-", change.status or "-", change.reason
+        )
+    if plan.changes:
+        out.print(table)
+        if len(plan.changes) > SHOWN:
+            out.print(f"and {len(plan.changes) - SHOWN} more (all with --json)")
+    out.print(
+        f"{key}: {len(seen.read.records)} records read ({'complete' if seen.read.complete else 'not complete'}); "
+        f"{len(plan.changes)} to send, {plan.unchanged} unchanged, {plan.waiting} in doubt, "
+        f"{plan.quarantined} quarantined, {len(plan.withheld)} withheld, {len(seen.fleet.rejected)} not publishable"
+    )
+    out.print(
+        f"{key}: a full load would hold {len(seen.full.records)} records"
+        f" and withdraw {len(seen.full.withdraws)} EVSEs"
+    )
+    for one in seen.fleet.unmapped:
+        talk(f"unmapped: {one.vocabulary} {one.value!r} ({one.count} EVSEs) → Unknown\n  fix: {one.hint}")
+    for refusal in seen.report.refusals:
+        talk(f"would be refused: {refusal.text}\n  fix: {refusal.hint}")
+    if seen.baseline is not None:
+        talk(f"note: {seen.baseline.text}\n  fix: {seen.baseline.hint}")
+
+
+@verb
+def status(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What Hubject is known to hold, what waits, what is refused, and when each job last succeeded.
+
+    Examples: oicp-adapter status · oicp-adapter status slb --json
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.sync.facts import operator_facts
+
+    facts = {}
+    with _looking(settings) as wiring:
+        for key in chosen(settings, operator):
+            ledger = wiring.ledger(key)
+            certificate = wiring.certificate(key)
+            facts[key] = operator_facts(
+                ledger.load(),
+                ledger.jobs(),
+                rejected=len(ledger.rejected()),
+                holder=str(holder) if (holder := wiring.holder(key)) else None,
+                days_left=certificate.days_left if certificate else None,
+                automatic_baseline=settings.operators[key].first_full_load == "automatic",
+            )
+    if as_json:
+        data_json(facts)
+    else:
+        for key, one in facts.items():
+            _show_status(key, settings.operators[key].id, one)
+    return 0
+
+
+def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
+    out = console()
+    out.print(
+        f"[bold]{key}[/bold] ({operator_id}): "
+        + (f"{facts.pushed_by} pushes" if facts.pushed_by else "nobody pushes now")
+    )
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(facts.held.items())) or "nothing yet"
+    out.print(f"  Hubject holds   {counts}")
+    out.print(
+        f"  not settled     backlog {facts.backlog}, in doubt {facts.in_doubt}, quarantined {facts.quarantined}, "
+        f"not publishable {facts.rejected}, withheld {len(facts.withheld)}, missing {facts.missing}"
+    )
+    out.print(f"  baseline        {facts.baseline}")
+    out.print(
+        f"  last full load  {facts.last_full_load or 'never'}"
+        + (f" (due: {facts.full_load_due})" if facts.full_load_due else "")
+    )
+    out.print(f"  source          {facts.source}")
+    if facts.hubject:
+        out.print(f"  [red]Hubject         {facts.hubject}[/red]")
+    if facts.certificate_days_left is not None:
+        out.print(f"  certificate     {facts.certificate_days_left} days left")
+    for job in facts.jobs:
+        ran = f"last success {job.last_success or 'never'}, next {job.next_run or 'unknown'}"
+        out.print(
+            f"  {job.job:<15} {ran}"
+            + (f", [red]{job.failures} failures: {job.error}[/red]" if job.failures else "")
+        )
+    for evse_id, guard in list(facts.withheld.items())[:SHOWN]:
+        out.print(f"  withheld        {evse_id} ({guard})")
+    if len(facts.withheld) > SHOWN:
+        out.print(f"  withheld        and {len(facts.withheld) - SHOWN} more (all with --json)")
+
+
+@verb
+def quarantine_list(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What Hubject refused, and what the source has that cannot be published, with the reason.
+
+    Examples: oicp-adapter quarantine list · oicp-adapter quarantine list slb --json
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.sync.facts import refused_facts
+
+    found = []
+    with _looking(settings) as wiring:
+        for key in chosen(settings, operator):
+            ledger = wiring.ledger(key)
+            found += refused_facts(key, ledger.load(), ledger.rejected())
+    if as_json:
+        data_json(found)
+        return 0
+    if not found:
+        data("nothing is quarantined")
+        return 0
+    table = _table("operator", "EvseID", "refused by", "why", "since", "next try")
+    for one in found:
+        table.add_row(
+            one.operator, one.evse_id or one.origin, one.by, one.why, one.since, one.next_try or "-"
+        )
+    console().print(table)
+    return 0
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table

@@ -1,0 +1,6 @@
+"""The daemon: one worker thread per operator, poked by APScheduler."""
+
+from oicp_adapter.daemon.process import Daemon
+from oicp_adapter.daemon.worker import DELTA, FULL, RECONCILE, OperatorJobs
+
+__all__ = ["DELTA", "FULL", "RECONCILE", "Daemon", "OperatorJobs"]

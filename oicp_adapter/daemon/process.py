@@ -1,0 +1,121 @@
+"""WHEN something runs, never what it does: schedules, signals, the life of the workers.
+
+The danger: a process that lives on while nothing works in it. The scheduler only pokes; the operator's one thread
+does the work, coalescing pokes; when such a thread dies the process ends.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from oicp_adapter.daemon.worker import DELTA, FULL, OperatorJobs, Worker
+from oicp_adapter.ports import Clock
+from oicp_adapter.telemetry import events
+from oicp_adapter.telemetry.log import EventLog
+
+WATCH_INTERVAL = 0.5
+"""Seconds between looks at the workers."""
+
+
+class Daemon:
+    """Runs the workers until a signal, and ends them within the grace time."""
+
+    def __init__(
+        self,
+        operators: Sequence[OperatorJobs],
+        *,
+        clock: Clock,
+        log: EventLog,
+        stop: threading.Event,
+        grace: float,
+    ) -> None:
+        self._log = log
+        self._stop = stop
+        self._grace = grace
+        self._clock = clock
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._workers = [Worker(jobs, clock=clock, log=log, stop=stop) for jobs in operators]
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+        )
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; SIGUSR1 asks every operator for a full load. Returns the exit code."""
+        previous = {
+            number: signal.signal(number, self._note)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+        }
+        try:
+            self._start()
+            self._watch()
+            return self._end()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.put(number)  # SimpleQueue.put may be called from a signal handler
+
+    def _start(self) -> None:
+        for worker in self._workers:
+            for job, trigger in worker.jobs.triggers.items():
+                # The first delta runs at once; reconcile and full wait for their time.
+                first = (
+                    {"next_run_time": datetime.fromtimestamp(self._clock.now(), UTC)} if job == DELTA else {}
+                )
+                self._scheduler.add_job(
+                    worker.poke, trigger, args=[job], id=f"{worker.jobs.name}.{job}", **first
+                )
+            worker.next_run = self._next_run_of(worker.jobs.name)
+        self._scheduler.start()
+        for worker in self._workers:
+            worker.start()
+        self._log.emit(
+            events.DAEMON_STARTED,
+            operators=[worker.jobs.name for worker in self._workers],
+            jobs=[
+                f"{job.id} next {job.next_run_time:%Y-%m-%dT%H:%M:%SZ}" for job in self._scheduler.get_jobs()
+            ],
+        )
+
+    def _next_run_of(self, operator: str) -> Callable[[str], float | None]:
+        def next_run(job: str) -> float | None:
+            found = self._scheduler.get_job(f"{operator}.{job}")
+            moment: datetime | None = found.next_run_time if found is not None else None
+            return moment.timestamp() if moment is not None else None
+
+        return next_run
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                number = self._signals.get(timeout=WATCH_INTERVAL)
+            except queue.Empty:
+                number = 0
+            if number == signal.SIGUSR1:
+                for worker in self._workers:
+                    worker.poke(FULL, "SIGUSR1")
+            elif number:
+                self._log.emit(events.DAEMON_STOPPING, signal=signal.Signals(number).name, grace=self._grace)
+                return
+            if not all(worker.is_alive() for worker in self._workers):
+                return
+
+    def _end(self) -> int:
+        self._stop.set()
+        self._scheduler.shutdown(wait=False)
+        give_up_at = self._clock.monotonic() + self._grace
+        for worker in self._workers:
+            worker.join(max(0.0, give_up_at - self._clock.monotonic()))
+        hanging = [worker.jobs.name for worker in self._workers if worker.is_alive()]
+        if hanging:
+            self._log.emit(events.DAEMON_GRACE_OVER, operators=hanging, grace=self._grace)
+        self._log.emit(events.DAEMON_STOPPED)
+        return 1 if hanging or any(worker.failure is not None for worker in self._workers) else 0

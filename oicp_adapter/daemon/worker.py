@@ -1,0 +1,191 @@
+"""The one thread that works for an operator: takes pokes and manual commands, runs one job at a time.
+
+The danger: one failing job that silently ends all others. A job's error is logged and counted; what ends the
+thread ends the process, so that its supervisor notices.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from apscheduler.triggers.base import BaseTrigger
+
+from oicp_adapter.core.guards import Allowance
+from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
+from oicp_adapter.sync.cycle import OperatorSync
+from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.resync import Resync
+from oicp_adapter.telemetry import events
+from oicp_adapter.telemetry.log import EventLog
+
+DELTA, RECONCILE, FULL = "delta", "reconcile", "full"
+_COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: ()}
+"""A job that ran does the work of these, too."""
+WATCH_INTERVAL = 0.5
+"""Seconds between looks at workers and the inbox."""
+
+
+class OperatorLedger(Inbox, JobLog, Protocol):
+    """What the daemon needs of a ledger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorJobs:
+    """One operator, ready to run."""
+
+    name: str
+    sync: OperatorSync
+    ledger: OperatorLedger
+    triggers: Mapping[str, BaseTrigger]
+    """job → when."""
+    upkeep: Callable[[], None]
+    """What is due once a day: history bounds, certificate expiry."""
+    close: Callable[[], None]
+
+
+class Worker(threading.Thread):
+    """The one thread that works for an operator."""
+
+    def __init__(
+        self,
+        jobs: OperatorJobs,
+        *,
+        clock: Clock,
+        log: EventLog,
+        stop: threading.Event,
+        poll: float = WATCH_INTERVAL,
+    ) -> None:
+        super().__init__(name=f"operator-{jobs.name}", daemon=True)
+        self.jobs = jobs
+        self.next_run: Callable[[str], float | None] = lambda job: None
+        self.failure: BaseException | None = None
+        self._clock = clock
+        self._log = log.bind(operator=jobs.name)
+        self._stop = stop
+        self._poll = poll
+        self._pokes: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._due: dict[str, str] = {}
+        self._records: dict[str, JobRecord] = {}
+        self._resync: tuple[Command, Resync] | None = None
+
+    def poke(self, job: str, why: str = "schedule") -> None:
+        """Ask for a job; safe from any thread and from signal handlers."""
+        self._pokes.put(f"{job}:{why}")
+
+    def run(self) -> None:
+        """Work until asked to stop."""
+        try:
+            self._records = {record.job: record for record in self.jobs.ledger.jobs()}
+            abandoned = self.jobs.ledger.abandon(now=self._clock.now())
+            if abandoned:
+                self._log.emit(events.COMMAND_ENDED, state="failed", text="the process it was given to died")
+            while not self._stop.is_set():
+                self._collect()
+                self._step()
+        except BaseException as error:  # noqa: BLE001 - the main thread must learn of any death
+            self.failure = error
+            self._log.crash(events.DAEMON_WORKER_DIED, error)
+        finally:
+            self.jobs.close()
+
+    def _collect(self) -> None:
+        """Wait a little for pokes, and take all there are."""
+        try:
+            poke = self._pokes.get(timeout=self._poll)
+            while True:
+                job, _, why = poke.partition(":")
+                self._due[job] = why
+                poke = self._pokes.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _step(self) -> None:
+        if self._resync is None:
+            command = self.jobs.ledger.take(now=self._clock.now())
+            if command is not None:
+                self._begin(command)
+        if self._resync is not None:
+            self._continue()
+        for job in (FULL, RECONCILE, DELTA):
+            if job in self._due and not self._stop.is_set():
+                why = self._due.pop(job)
+                for covered in _COVERS[job]:
+                    self._due.pop(covered, None)
+                self._run(job, why)
+
+    def _begin(self, command: Command) -> None:
+        self._log.emit(events.COMMAND_TAKEN, command=command.verb, command_id=command.id)
+        allowance = Allowance(
+            withdrawals=_number(command.arguments.get("allow_withdrawal")),
+            adopt=_number(command.arguments.get("adopt")),
+        )
+        resync = Resync(self.jobs.sync, allowance, now=self._clock.now(), asked=f"resync #{command.id}")
+        self._resync = (command, resync)
+        self._due[DELTA] = "resync"
+
+    def _continue(self) -> None:
+        """A resync takes the place of the next delta, until it ends."""
+        if self._resync is None or not self._due:
+            return
+        command, resync = self._resync
+        self._due.clear()
+        try:
+            ended = resync.step(self._clock.now())
+        except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
+            self._log.crash(events.JOB_FAILED, error, job="resync")
+            self._end(command, CommandState.FAILED, 1, f"failed: {error}")
+            return
+        if ended is None:
+            self.jobs.ledger.report(command.id, resync.progress)
+        else:
+            self._end(command, ended.state, ended.exit_code, ended.text)
+
+    def _end(self, command: Command, state: CommandState, exit_code: int, text: str) -> None:
+        self._resync = None
+        self._log.emit(events.COMMAND_ENDED, command_id=command.id, state=state.value, text=text)
+        self.jobs.ledger.end(command.id, state, exit_code=exit_code, text=text, now=self._clock.now())
+
+    def _run(self, job: str, why: str) -> None:
+        """One job, guarded: an error is logged and counted, never the end of the others."""
+        sync, started = self.jobs.sync, self._clock.now()
+        before = self._records.get(job, JobRecord(job=job))
+        try:
+            if job == FULL:
+                self.jobs.upkeep()
+                report = sync.full(asked=why)
+            else:
+                report = sync.reconcile() if job == RECONCILE else sync.delta()
+        except Exception as error:  # noqa: BLE001 - see docstring
+            self._log.crash(events.JOB_FAILED, error, job=job, failures=before.failures + 1)
+            self._record(before, job, started, error=str(error), report=None)
+        else:
+            error_text = "; ".join(text for _, text, _ in report.failures)
+            self._record(before, job, started, error=error_text, report=report)
+
+    def _record(
+        self, before: JobRecord, job: str, started: float, *, error: str, report: CycleReport | None
+    ) -> None:
+        now = self._clock.now()
+        record = JobRecord(
+            job=job,
+            started_at=started,
+            succeeded_at=before.succeeded_at if error else now,
+            failed_at=now if error else before.failed_at,
+            error=error,
+            failures=before.failures + 1 if error else 0,
+            next_run_at=self.next_run(job),
+            summary={} if report is None else dict(report.summary()),
+        )
+        self._records[job] = record
+        try:
+            self.jobs.ledger.record_job(record)
+        except Exception as problem:  # noqa: BLE001 - a full disk must not end the worker; the next run tells
+            self._log.crash(events.JOB_FAILED, problem, job=job)
+
+
+def _number(value: int | str | None) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,176 @@
+"""The ledger in the words of the on-call engineer: what `status` and `quarantine list` tell. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from oicp_adapter.core.model import Rejected
+from oicp_adapter.core.records import OperatorState, Picture
+from oicp_adapter.ports import JobRecord
+
+
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One job of the daemon. Times are RFC 3339, UTC."""
+
+    job: str
+    last_success: str | None
+    last_failure: str | None
+    failures: int
+    """In a row."""
+    error: str
+    next_run: str | None
+
+
+class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator. Members are the keys of `status --json`."""
+
+    pushed_by: str | None
+    held: dict[str, int]
+    """Acknowledged status → EVSEs that Hubject is known to hold with it."""
+    backlog: int
+    in_doubt: int
+    quarantined: int
+    rejected: int
+    missing: int
+    withheld: dict[str, str]
+    """EvseID → guard."""
+    baseline: str
+    last_full_load: str | None
+    full_load_due: str | None
+    source: str
+    hubject: str | None
+    """What is wrong with Hubject as a whole; null if nothing."""
+    certificate_days_left: int | None
+    jobs: list[JobFacts]
+
+
+class RefusedFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One EVSE that does not get through. Members are the keys of `quarantine list --json`."""
+
+    operator: str
+    evse_id: str
+    origin: str
+    by: str
+    """"Hubject" or "validation"."""
+    code: str
+    why: str
+    process_id: str | None
+    since: str
+    next_try: str | None
+    attempts: int
+
+
+def operator_facts(
+    picture: Picture,
+    jobs: Iterable[JobRecord],
+    *,
+    rejected: int,
+    holder: str | None,
+    days_left: int | None,
+    automatic_baseline: bool,
+) -> OperatorFacts:
+    """Everything `status` tells about one operator."""
+    rows, state = picture.rows.values(), picture.state
+    held = Counter(row.status.value for row in rows if row.status is not None and row.acknowledged)
+    open_keys = {key for push in picture.open_pushes for key in push.keys}
+    return OperatorFacts(
+        pushed_by=holder,
+        held=dict(held),
+        backlog=sum(
+            1 for row in rows if row.changed_at is not None and row.quarantine is None and not row.withheld
+        ),
+        in_doubt=sum(1 for row in rows if row.in_doubt_since is not None or row.key in open_keys),
+        quarantined=sum(1 for row in rows if row.quarantine is not None),
+        rejected=rejected,
+        missing=sum(1 for row in rows if row.first_missing is not None and row.held),
+        withheld={row.wire_id: row.withheld for row in rows if row.withheld},
+        baseline=_baseline(state, automatic=automatic_baseline),
+        last_full_load=_time(state.last_full_at),
+        full_load_due=state.full_wanted or None,
+        source=_source(state),
+        hubject=_trouble(state),
+        certificate_days_left=days_left,
+        jobs=[
+            JobFacts(
+                job=record.job,
+                last_success=_time(record.succeeded_at),
+                last_failure=_time(record.failed_at),
+                failures=record.failures,
+                error=record.error,
+                next_run=_time(record.next_run_at),
+            )
+            for record in jobs
+        ],
+    )
+
+
+def refused_facts(
+    operator: str, picture: Picture, rejected: Iterable[tuple[Rejected, float]]
+) -> list[RefusedFacts]:
+    """What Hubject refused, then what validation refused."""
+    found = [
+        RefusedFacts(
+            operator=operator,
+            evse_id=row.wire_id,
+            origin="",
+            by="Hubject",
+            code=row.quarantine.code,
+            why=f"{row.quarantine.code} {row.quarantine.text}".strip(),
+            process_id=row.quarantine.process_id,
+            since=_time(row.quarantine.since) or "",
+            next_try=_time(row.quarantine.retry_at),
+            attempts=row.quarantine.attempts,
+        )
+        for row in picture.rows.values()
+        if row.quarantine is not None
+    ]
+    found += [
+        RefusedFacts(
+            operator=operator,
+            evse_id=one.evse_id,
+            origin=one.origin,
+            by="validation",
+            code="",
+            why=one.reason,
+            process_id=None,
+            since=_time(since) or "",
+            next_try=None,
+            attempts=0,
+        )
+        for one, since in rejected
+    ]
+    return found
+
+
+def _baseline(state: OperatorState, *, automatic: bool) -> str:
+    if state.baseline:
+        return f"{state.baseline} at {_time(state.baseline_at)}"
+    if automatic:
+        return "unknown; the next full load makes it known (first_full_load = automatic)"
+    return "unknown: no full load is sent until `resync OPERATOR --adopt N`"
+
+
+def _source(state: OperatorState) -> str:
+    if state.source_failing_since is not None:
+        return f"unreadable since {_time(state.source_failing_since)}"
+    if state.last_read_at is None:
+        return "never read"
+    complete = "complete" if state.last_complete_at == state.last_read_at else "not complete"
+    return f"read {_time(state.last_read_at)}, {complete}"
+
+
+def _trouble(state: OperatorState) -> str | None:
+    trouble = state.trouble
+    if trouble is None:
+        return None
+    since, next_try = _time(trouble.since), _time(trouble.next_try)
+    fix = f"; fix: {trouble.hint}" if trouble.hint else ""
+    return f"{trouble.text} (since {since}, {trouble.failures} times, next try {next_try}){fix}"
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,333 @@
+"""The composition root: settings → concrete objects. The only file that names concrete classes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from apscheduler.triggers.base import BaseTrigger
+
+from oicp_adapter.core.guards import GuardPolicy
+from oicp_adapter.core.mapping import MappingRules, map_fleet
+from oicp_adapter.core.model import ConnectorState, EvseStatus, MappedFleet, SourceRecord
+from oicp_adapter.core.plan import PlanPolicy
+from oicp_adapter.core.vocabulary import parse_target
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, OperatorJobs, schedule
+from oicp_adapter.hub import (
+    CertificateFacts,
+    HubClient,
+    HubOptions,
+    TlsOptions,
+    certificate_facts,
+    expiry_warning,
+)
+from oicp_adapter.ledger.location import parse_url
+from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
+from oicp_adapter.ledger.memory import MemoryLedger
+from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
+from oicp_adapter.oicp.answers import Answer
+from oicp_adapter.oicp.endpoints import BASE_URLS
+from oicp_adapter.ports import Clock, Ledger
+from oicp_adapter.settings import Settings
+from oicp_adapter.settings.operator import OperatorSettings
+from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
+from oicp_adapter.sources.file import FileOptions, FileSource
+from oicp_adapter.sync.cycle import CyclePolicy, OperatorSync
+from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.full import FullLoader
+from oicp_adapter.sync.publisher import DeliveryPolicy, Progress, Publisher, no_progress
+from oicp_adapter.telemetry import events
+from oicp_adapter.telemetry.log import EventLog, configure
+
+if TYPE_CHECKING:
+    from oicp_adapter.ports import Hub
+
+RATE_WINDOW = 60.0
+"""Seconds of calls a new process has to know of (P6)."""
+
+
+def configure_log(settings: Settings, *, stream: TextIO | None = None, quiet: bool = False) -> EventLog:
+    """The root log as the settings want it. `quiet`: only what needs attention, for one-shot verbs."""
+    level = max(logging.WARNING if quiet else 0, logging.getLevelName(settings.log.level.upper()))
+    as_json = {"auto": None, "json": True, "console": False}[settings.log.format]
+    return configure(as_json=as_json, level=level, stream=stream)
+
+
+class NoHub:
+    """For verbs that send nothing: sending through it is a programming error."""
+
+    def push(self, request: object) -> Answer:
+        """Never called."""
+        raise AssertionError("a reading verb tried to push")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Wiring:
+    """Builds operators from settings; a context manager that closes what it opened."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        log: EventLog,
+        stop: threading.Event | None = None,
+        read_only: bool = False,
+    ) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._log = log
+        self._stop = stop if stop is not None else threading.Event()
+        self._read_only = read_only
+        self._path = parse_url(settings.ledger.url, directory=Path.cwd())
+        self._store: SqliteStore | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def store(self) -> SqliteStore:
+        """The ledger file, opened when first needed."""
+        if self._store is None:
+            self._store = SqliteStore.open(self._path, now=self._clock.now(), read_only=self._read_only)
+        return self._store
+
+    def has_ledger(self) -> bool:
+        """Whether there is a ledger file at all."""
+        return self._path.exists()
+
+    def ledger(self, key: str) -> SqliteLedger:
+        """The operator's ledger, on a connection of its own."""
+        return self.store.operator(self._base_url, self.settings.operators[key].operator_id.key)
+
+    def lock(self, key: str, *, verb: str) -> OperatorLock:
+        """The right to push for an operator; acquire it before anything else is opened."""
+        return OperatorLock(self._lock_path(key), holder=verb, now=self._clock.now)
+
+    def holder(self, key: str) -> Holder | None:
+        """Who pushes for the operator now."""
+        return holder_of(self._lock_path(key))
+
+    @contextmanager
+    def operator(self, key: str, *, progress: Progress = no_progress) -> Iterator[OperatorSync]:
+        """One operator's use cases, ready to push."""
+        ledger, hub = self.ledger(key), self._hub(key)
+        try:
+            hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
+            yield self._sync(key, ledger=ledger, hub=hub, progress=progress)
+        finally:
+            hub.close()
+            ledger.close()
+
+    @contextmanager
+    def preview(self, key: str) -> Iterator[OperatorSync]:
+        """One operator's use cases for looking only; an empty picture where there is no ledger yet."""
+        ledger = self.ledger(key) if self.has_ledger() else None
+        try:
+            yield self._sync(key, ledger=ledger or MemoryLedger(), hub=NoHub(), progress=no_progress)
+        finally:
+            if ledger is not None:
+                ledger.close()
+
+    def jobs(self, key: str) -> OperatorJobs:
+        """One operator for the daemon."""
+        operator = self.settings.operators[key]
+        ledger, hub = self.ledger(key), self._hub(key)
+        hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
+        self._warn_of_expiry(key)
+
+        def upkeep() -> None:
+            ledger.prune(self._clock.now())
+            self._warn_of_expiry(key)
+
+        def close() -> None:
+            hub.close()
+            ledger.close()
+
+        return OperatorJobs(
+            name=key,
+            sync=self._sync(key, ledger=ledger, hub=hub, progress=no_progress),
+            ledger=ledger,
+            triggers=_triggers(operator),
+            upkeep=upkeep,
+            close=close,
+        )
+
+    def certificate(self, key: str) -> CertificateFacts | None:
+        """What the operator's client certificate says; None on plain http."""
+        tls = self._tls(key)
+        if tls is None:
+            return None
+        return certificate_facts(tls.cert_file, now=self._clock.now(), ca_file=tls.ca_file)
+
+    @property
+    def _base_url(self) -> str:
+        hubject = self.settings.hubject
+        return hubject.base_url or BASE_URLS[hubject.environment]
+
+    def _lock_path(self, key: str) -> Path:
+        name = self.settings.operators[key].operator_id.key.replace("*", "-")
+        return self._path.with_name(f"{self._path.name}.{name}.lock")
+
+    def _sync(self, key: str, *, ledger: Ledger, hub: Hub, progress: Progress) -> OperatorSync:
+        settings, operator = self.settings, self.settings.operators[key]
+        delivery = settings.delivery
+        decider = Decider(
+            operator=key,
+            plan=PlanPolicy(
+                settle=delivery.settle,
+                missing=delivery.missing,
+                missing_after=delivery.missing_after,
+            ),
+            guards=GuardPolicy(
+                withdrawal_share=delivery.max_withdrawal_share,
+                withdrawal_count=delivery.max_withdrawal_count,
+                mass_share=delivery.mass_unknown_share,
+            ),
+        )
+        publisher = Publisher(
+            hub=hub,
+            ledger=ledger,
+            clock=self._clock,
+            policy=DeliveryPolicy(
+                operator_id=operator.id,
+                operator_name=operator.name,
+                settle=delivery.settle,
+                calls_per_minute=settings.hubject.calls_per_minute,
+                quarantine_first_retry=delivery.quarantine_retry,
+            ),
+            stopping=self._stop.is_set,
+            progress=progress,
+        )
+        interval = operator.schedule.delta
+        return OperatorSync(
+            source=FileSource(
+                FileOptions(
+                    path=operator.source.path,
+                    format=operator.source.format,
+                    fields=operator.source.fields,
+                    max_age=operator.source.max_age,
+                )
+            ),
+            mapper=_mapper(operator),
+            ledger=ledger,
+            clock=self._clock,
+            decider=decider,
+            publisher=publisher,
+            full_loader=FullLoader(
+                decider=decider,
+                publisher=publisher,
+                automatic_baseline=operator.first_full_load == "automatic",
+            ),
+            policy=CyclePolicy(
+                delta_interval=interval.seconds if isinstance(interval, Interval) else 60.0,
+                unknown_after=operator.source.unknown_after,
+            ),
+            log=self._log.bind(operator=key),
+            new_id=lambda: uuid.uuid4().hex[:12],
+            chance=random.SystemRandom().random,
+        )
+
+    def _hub(self, key: str) -> HubClient:
+        hubject, log = self.settings.hubject, self._log.bind(operator=key)
+
+        def on_retry(answer: Answer, wait: float) -> None:
+            log.emit(
+                events.PUSH_RETRIED,
+                text=answer.text,
+                code=answer.code or None,
+                http_status=answer.http_status,
+                process_id=answer.process_id,
+                wait=round(wait, 2),
+            )
+
+        options = HubOptions(
+            base_url=self._base_url,
+            tls=self._tls(key),
+            proxy=hubject.proxy.get_secret_value() if hubject.proxy is not None else None,
+            connect_timeout=hubject.connect_timeout,
+            timeout=hubject.timeout,
+            full_load_timeout=hubject.full_load_timeout,
+            attempts=hubject.retry_attempts,
+            retry_total=hubject.retry_total,
+            calls_per_minute=hubject.calls_per_minute,
+        )
+        return HubClient(options, clock=self._clock, stopping=self._stop.is_set, on_retry=on_retry)
+
+    def _tls(self, key: str) -> TlsOptions | None:
+        operator, ca_file = self.settings.operators[key], self.settings.hubject.ca_file
+        if ca_file is None or operator.certificate is None or operator.key is None:
+            return None  # the settings allow that for plain http on loopback only
+        return TlsOptions(
+            ca_file=ca_file,
+            cert_file=operator.certificate,
+            key_file=operator.key,
+            key_password_file=operator.key_password_file,
+        )
+
+    def _warn_of_expiry(self, key: str) -> None:
+        facts = self.certificate(key)
+        if facts is not None and expiry_warning(facts.days_left) is not None:
+            self._log.emit(
+                events.CERTIFICATE_EXPIRES, operator=key, days_left=facts.days_left, subject=facts.subject
+            )
+
+
+def _mapper(
+    operator: OperatorSettings,
+) -> Callable[[list[SourceRecord], float, Mapping[str, tuple[ConnectorState, ...]]], MappedFleet]:
+    mapping = operator.mapping
+    rules = MappingRules(
+        vocabulary=operator.source.vocabulary,
+        prefixes=operator.prefixes,
+        overrides={value: parse_target(text) for value, text in mapping.overrides.items()},
+        reserved=EvseStatus(mapping.reserved),
+        evse_id_template=operator.source.evse_id_template,
+        heartbeat_interval=mapping.heartbeat_interval,
+        missed_heartbeats=mapping.missed_heartbeats,
+        offline_out_of_service_after=mapping.offline_out_of_service_after,
+        stale_after=mapping.stale_after,
+    )
+
+    def mapper(
+        records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
+    ) -> MappedFleet:
+        return map_fleet(records, rules, now=now, previous=previous)
+
+    return mapper
+
+
+def _triggers(operator: OperatorSettings) -> dict[str, BaseTrigger]:
+    times = operator.schedule
+    return {
+        DELTA: _trigger(times.delta, time_zone=times.time_zone),
+        RECONCILE: _trigger(times.reconcile, time_zone=times.time_zone),
+        FULL: _trigger(times.full, time_zone=times.time_zone, jitter=times.full_jitter or 0.0),
+    }
+
+
+def _trigger(when: Schedule, *, time_zone: str, jitter: float = 0.0) -> BaseTrigger:
+    match when:
+        case Interval():
+            return schedule.every(when.seconds)
+        case Daily():
+            return schedule.daily(
+                hour=when.hour, minute=when.minute, second=when.second, time_zone=time_zone, jitter=jitter
+            )
+        case Cron():
+            return schedule.cron(when.expression, time_zone=time_zone, jitter=jitter)
