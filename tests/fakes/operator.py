@@ -1,0 +1,188 @@
+"""One operator, wired in memory: source, ledger, Hubject, clock and log are all at hand for a test.
+
+EVSEs are called by the last part of their id: "E7" is DE*ABC*E7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from oicp_adapter.core.guards import Allowance, GuardPolicy
+from oicp_adapter.core.ids import parse_prefix
+from oicp_adapter.core.mapping import MappingRules, map_fleet
+from oicp_adapter.core.model import ConnectorState, EvseStatus, MappedFleet, SourceRecord
+from oicp_adapter.core.plan import Missing, PlanPolicy
+from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.ledger.memory import MemoryLedger
+from oicp_adapter.oicp.messages import PushRequest
+from oicp_adapter.sources.memory import MemorySource
+from oicp_adapter.sync.cycle import CyclePolicy, OperatorSync
+from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.full import FullLoader
+from oicp_adapter.sync.publisher import DeliveryPolicy, Publisher
+from oicp_adapter.sync.report import CycleReport
+from tests.fakes.clock import ManualClock
+from tests.fakes.hub import FakeHub
+from tests.fakes.log import Lines, collecting
+
+PREFIX = "DE*ABC*"
+
+
+def wire(name: str) -> str:
+    return PREFIX + name
+
+
+def key(name: str) -> str:
+    return "DEABC" + name
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What differs between tests."""
+
+    baseline: str = "adopted"
+    """How it became known; "" while it is unknown."""
+    first_full_load: str = "manual"
+    settle: float = 60.0
+    missing: Missing = Missing.EVSE_NOT_FOUND
+    missing_after: float = 60.0
+    delta: float = 10.0
+    unknown_after: float | None = None
+    calls_per_minute: int = 1
+    """So slow that a backlog always shares a request; 1900 sends the first changes one by one."""
+    vocabulary: str = "ocpi"
+    heartbeat_interval: float = 900.0
+
+
+class Operator:
+    """The whole of one operator's delivery, on a clock that only tests move."""
+
+    def __init__(self, choices: Choices | None = None) -> None:
+        self.choices = choices or Choices()
+        self.clock = ManualClock()
+        self.lines = Lines()
+        self.source = MemorySource()
+        self.hub = FakeHub()
+        self.ledger = MemoryLedger()
+        if self.choices.baseline:
+            self.ledger.save((), OperatorState(baseline=self.choices.baseline, baseline_at=self.clock.now()))
+        self.start()
+
+    def start(self) -> None:
+        """A new process over the same ledger; also after a crash."""
+        choices = self.choices
+        decider = Decider(
+            operator="test",
+            plan=PlanPolicy(
+                settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after
+            ),
+            guards=GuardPolicy(),
+        )
+        publisher = Publisher(
+            hub=self.hub,
+            ledger=self.ledger,
+            clock=self.clock,
+            policy=DeliveryPolicy(
+                operator_id="DE*ABC",
+                operator_name="Test",
+                settle=choices.settle,
+                calls_per_minute=choices.calls_per_minute,
+            ),
+        )
+        numbers = iter(range(1, 1_000_000))
+        self.sync = OperatorSync(
+            source=self.source,
+            mapper=self._map,
+            ledger=self.ledger,
+            clock=self.clock,
+            decider=decider,
+            publisher=publisher,
+            full_loader=FullLoader(
+                decider=decider,
+                publisher=publisher,
+                automatic_baseline=choices.first_full_load == "automatic",
+            ),
+            policy=CyclePolicy(delta_interval=choices.delta, unknown_after=choices.unknown_after),
+            log=collecting(self.lines),
+            new_id=lambda: str(next(numbers)),
+            chance=lambda: 0.5,
+        )
+
+    def _map(
+        self, records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
+    ) -> MappedFleet:
+        rules = MappingRules(
+            vocabulary=self.choices.vocabulary,
+            prefixes=(parse_prefix("DE*ABC"),),
+            heartbeat_interval=self.choices.heartbeat_interval,
+        )
+        return map_fleet(records, rules, now=now, previous=previous)
+
+    def has(self, fleet: Mapping[str, str], *, last_seen: float | None = None) -> None:
+        """From now on the source has exactly this: EVSE → value."""
+        self.source.records = [
+            SourceRecord(evse_id=wire(name), status=value, last_seen=last_seen)
+            for name, value in fleet.items()
+        ]
+
+    def has_many(self, count: int, value: str = "AVAILABLE") -> None:
+        """From now on the source has E1 … E<count>."""
+        self.has({f"E{number}": value for number in range(1, count + 1)})
+
+    def published(self, fleet: Mapping[str, str]) -> None:
+        """The source has this fleet and Hubject has taken it; requests and log lines start anew."""
+        self.has(fleet)
+        assert self.sync.delta().exit_code == 0
+        self.forget()
+
+    def published_many(self, count: int, value: str = "AVAILABLE") -> None:
+        self.published({f"E{number}": value for number in range(1, count + 1)})
+
+    def forget(self) -> None:
+        """Look only at what comes now."""
+        self.hub.requests.clear()
+        self.lines.clear()
+
+    def passes(self, seconds: float) -> None:
+        self.clock.step(seconds)
+
+    def delta(self, *, after: float = 0.0) -> CycleReport:
+        self.passes(after)
+        return self.sync.delta()
+
+    def reconcile(self, *, after: float = 0.0) -> CycleReport:
+        self.passes(after)
+        return self.sync.reconcile()
+
+    def full(
+        self, *, after: float = 0.0, adopt: int | None = None, allow: int | None = None, force: bool = False
+    ) -> CycleReport:
+        self.passes(after)
+        allowance = Allowance(adopt=adopt, withdrawals=allow)
+        return self.sync.full(asked="test", allowance=allowance, force=force)
+
+    def sent(self) -> list[str]:
+        """The requests since the last look, like "update E1=Occupied E2=Available"."""
+        found = [shown(request) for request in self.hub.requests]
+        self.hub.requests.clear()
+        return found
+
+    def holds(self) -> dict[str, str]:
+        """What Hubject shows: EVSE → status."""
+        return {name.removeprefix(PREFIX): status.value for name, status in self.hub.held.items()}
+
+    def preload(self, fleet: Mapping[str, str]) -> None:
+        self.hub.held |= {wire(name): EvseStatus(status) for name, status in fleet.items()}
+
+    def row(self, name: str) -> EvseRow:
+        return self.ledger.load().rows[key(name)]
+
+    @property
+    def state(self) -> OperatorState:
+        return self.ledger.load().state
+
+
+def shown(request: PushRequest) -> str:
+    records = " ".join(f"{name.removeprefix(PREFIX)}={status.value}" for name, status in request.records)
+    return f"{request.action.value} {records}".strip()
