@@ -70,6 +70,7 @@ class OperatorLock:
     def release(self) -> None:
         """Let others have it. Idempotent."""
         if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # a child between fork and exec has the file open, too
             os.close(self._file)
             self._file = None
 

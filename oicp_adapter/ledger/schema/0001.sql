@@ -1,4 +1,5 @@
--- Version 1. Never edit this file once released: a change is a new numbered file.
+-- Version 1. Never edit this file once released: a change is a new numbered file. One that rebuilds a table
+-- drops the views that show it first, and makes them again.
 -- Times are seconds since the Unix epoch (UTC); the views at the end show them for people.
 
 -- Which program made this file what it is, and when.
