@@ -125,8 +125,13 @@ class FullLoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
-    """Missing from two complete reads at least `missing_after` apart, or unpublished that long."""
-    return row.first_missing is not None and now - row.first_missing >= policy.missing_after
+    """Missing from two complete reads at least `missing_after` apart, or unpublished that long.
+
+    `now` is the time of the later read: with the same time for both, it is one read and not two.
+    """
+    if row.first_missing is None or now <= row.first_missing:
+        return False
+    return now - row.first_missing >= policy.missing_after
 
 
 def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, withheld: bool = False) -> Target:
@@ -230,7 +235,8 @@ def _oldest_first(change: Change) -> tuple[float, str]:
 def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) -> Change | None:
     thorough = mode is not Mode.DELTA
     if row.in_doubt_since is not None:
-        return _change(row, status, Kind.IN_DOUBT, "was in doubt, settle is over: the latest status")
+        kind = Kind.QUARANTINE if row.quarantine is not None else Kind.IN_DOUBT  # a bad one stays alone
+        return _change(row, status, kind, "was in doubt, settle is over: the latest status")
     if row.quarantine is not None:
         if status == row.quarantine.status and not (thorough and now >= row.quarantine.retry_at):
             return None
@@ -259,10 +265,13 @@ def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
 
 
 def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) -> Change:
+    removal = row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND)
     if status is None:
         action = ActionType.DELETE
-    elif row.presence is Presence.PRESENT or kind is Kind.WITHDRAWAL:
-        action = ActionType.UPDATE  # an EVSE that may not be there is never created just to be withdrawn
+    elif row.presence is Presence.PRESENT or kind is Kind.WITHDRAWAL or removal:
+        # An EVSE that may not be there is never created just to be withdrawn: an insert refused because it is
+        # there would be read as "not there".
+        action = ActionType.UPDATE
     else:
         action = ActionType.INSERT
     return Change(
@@ -276,5 +285,5 @@ def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) ->
         presence=row.presence,
         since=row.changed_at if row.changed_at is not None else row.first_missing,
         held=row.held,
-        removal=row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND),
+        removal=removal,
     )

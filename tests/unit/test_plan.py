@@ -1,0 +1,274 @@
+"""What is sent for each EVSE, and why; and what is not."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from oicp_adapter.core.model import ActionType, EvseStatus
+from oicp_adapter.core.plan import (
+    Change,
+    Kind,
+    Missing,
+    Mode,
+    Plan,
+    PlanPolicy,
+    make_full_load,
+    make_plan,
+)
+from oicp_adapter.core.records import EvseRow, Presence, Quarantine
+
+NOW = 1_800_000_000.0
+AVAILABLE, OCCUPIED = EvseStatus.AVAILABLE, EvseStatus.OCCUPIED
+NOT_FOUND = EvseStatus.EVSE_NOT_FOUND
+POLICY = PlanPolicy()
+GONE = NOW - 60.0
+
+
+def row(name: str = "E1", **more: object) -> EvseRow:
+    known = EvseRow(
+        key=name,
+        wire_id=name,
+        source_id=name,
+        presence=Presence.PRESENT,
+        status=AVAILABLE,
+        desired=AVAILABLE,
+        rule="ocpi X",
+    )
+    return msgspec.structs.replace(known, **more)
+
+
+def bad(status: EvseStatus | None = OCCUPIED, *, retry_at: float = NOW + 900) -> Quarantine:
+    return Quarantine(
+        code="603", text="", process_id=None, since=NOW, retry_at=retry_at, attempts=1, status=status
+    )
+
+
+def plan(
+    *rows: EvseRow,
+    policy: PlanPolicy = POLICY,
+    complete: bool = True,
+    mode: Mode = Mode.DELTA,
+    withheld: dict[str, str] | None = None,
+) -> Plan:
+    return make_plan(rows, policy, now=NOW, complete=complete, mode=mode, withheld=withheld or {})
+
+
+def only(made: Plan) -> Change:
+    (change,) = made.changes
+    return change
+
+
+def sends(made: Plan) -> list[tuple[str, EvseStatus | None]]:
+    return [(change.action.value, change.status) for change in made.changes]
+
+
+@pytest.mark.parametrize(
+    ("presence", "action"),
+    [(Presence.PRESENT, "update"), (Presence.ABSENT, "insert"), (Presence.UNKNOWN, "insert")],
+)
+def test_presence_decides_the_action(presence: Presence, action: str) -> None:
+    # Hubject refuses an insert of what exists and an update of what does not.
+    change = only(plan(row(presence=presence, desired=OCCUPIED)))
+    assert (change.action.value, change.status) == (action, OCCUPIED)
+
+
+def test_what_hubject_holds_already_is_not_sent_again() -> None:
+    # Hubject keeps every push as history: millions of no-ops a day.
+    assert plan(row()).changes == ()
+    assert plan(row()).unchanged == 1
+
+
+def test_the_same_status_is_sent_where_presence_is_unknown() -> None:
+    # After a lost full load the last acknowledged status proves nothing.
+    assert sends(plan(row(presence=Presence.UNKNOWN))) == [("insert", AVAILABLE)]
+
+
+@pytest.mark.parametrize("doubt", [NOW, NOW - 59.9, NOW + 30])
+def test_a_record_in_doubt_is_in_no_request_until_settle_is_over(doubt: float) -> None:
+    # The older request, applied late, overtakes the newer one: wrong for good. (A clock set back waits longer.)
+    made = plan(row(desired=OCCUPIED, in_doubt_since=doubt))
+    assert (made.changes, made.waiting) == ((), 1)
+
+
+def test_after_settle_the_latest_status_goes_out_even_if_it_is_the_acknowledged_one() -> None:
+    # The doubtful request may have been applied, and the source has returned to the old value since.
+    change = only(plan(row(in_doubt_since=NOW - 60)))
+    assert (change.kind, change.action.value, change.status) == (Kind.IN_DOUBT, "update", AVAILABLE)
+
+
+def test_a_quarantined_record_waits_for_its_time_and_for_a_thorough_cycle() -> None:
+    # A bad EVSE costs a request every ten seconds.
+    waiting = row(status=None, presence=Presence.ABSENT, desired=OCCUPIED, quarantine=bad())
+    due = msgspec.structs.replace(waiting, quarantine=bad(retry_at=NOW))
+    assert plan(waiting, mode=Mode.RECONCILE).changes == ()
+    assert plan(due).changes == ()
+    assert plan(due).quarantined == 1
+    assert only(plan(due, mode=Mode.RECONCILE)).kind is Kind.QUARANTINE
+
+
+def test_a_quarantined_record_is_tried_at_once_when_its_status_changed() -> None:
+    # Hubject shows Available for hours although the refusal was about the other value.
+    changed = row(status=None, presence=Presence.ABSENT, desired=AVAILABLE, quarantine=bad(OCCUPIED))
+    assert only(plan(changed)).kind is Kind.QUARANTINE
+
+
+def test_a_quarantined_record_stays_alone_when_its_retry_got_no_answer() -> None:
+    # After settle the bad one takes a whole bundle down with it.
+    doubt = row(desired=OCCUPIED, quarantine=bad(), in_doubt_since=NOW - 60)
+    assert only(plan(doubt)).kind is Kind.QUARANTINE
+
+
+def test_a_re_assertion_is_made_by_a_thorough_cycle_when_it_is_due() -> None:
+    # A request applied later than settle is never undone; or every delta pushes no-ops.
+    due = row(reassert_at=NOW)
+    assert plan(due).changes == ()
+    assert only(plan(due, mode=Mode.RECONCILE)).kind is Kind.REASSERT
+    assert plan(row(reassert_at=NOW + 1), mode=Mode.RECONCILE).changes == ()
+
+
+def test_a_rolling_resync_sends_what_is_unchanged_too() -> None:
+    # Where full loads are suspended nothing would cure what others changed at Hubject.
+    assert only(plan(row(), mode=Mode.RESYNC)).kind is Kind.RESYNC
+
+
+# --- missing ----------------------------------------------------------------------------------------------
+
+
+def test_missing_long_enough_in_a_complete_read_is_withdrawn() -> None:
+    # A charger taken away is shown to drivers for ever.
+    change = only(plan(row(first_missing=GONE)))
+    assert (change.kind, change.action.value, change.status) == (Kind.WITHDRAWAL, "update", NOT_FOUND)
+    assert change.withdraws
+    assert change.removal
+
+
+@pytest.mark.parametrize("first_missing", [NOW, NOW - 59.9])
+def test_missing_for_a_moment_only_is_left_as_it_is(first_missing: float) -> None:
+    # One export cut short takes chargers off the map.
+    made = plan(row(first_missing=first_missing))
+    assert (made.changes, made.missing) == ((), 1)
+
+
+def test_one_read_is_never_two_even_if_missing_after_is_nothing() -> None:
+    # `missing_after = "0s"` lets a single bad export withdraw.
+    assert plan(row(first_missing=NOW), policy=PlanPolicy(missing_after=0.0)).changes == ()
+
+
+def test_an_incomplete_read_lets_nothing_go() -> None:
+    # A file caught half written takes chargers off the map.
+    assert plan(row(first_missing=GONE), complete=False).changes == ()
+
+
+def test_an_incomplete_read_does_not_withdraw_by_saying_removed_either() -> None:
+    # Half an export in which the good record of a duplicate is missing leaves only its REMOVED twin.
+    removed = row(desired=NOT_FOUND)
+    assert plan(removed, complete=False).changes == ()
+    assert sends(plan(removed)) == [("update", NOT_FOUND)]
+
+
+def test_an_incomplete_read_updates_all_the_same() -> None:
+    # One bad line stops every status of the fleet.
+    assert sends(plan(row(desired=OCCUPIED), complete=False)) == [("update", OCCUPIED)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (Missing.DELETE, [("delete", None)]),
+        (Missing.KEEP, []),
+        (Missing.EVSE_NOT_FOUND, [("update", NOT_FOUND)]),
+    ],
+)
+def test_the_operator_decides_what_gone_means(
+    missing: Missing, expected: list[tuple[str, EvseStatus | None]]
+) -> None:
+    # "keep" withdraws, or "delete" leaves a record behind.
+    assert sends(plan(row(first_missing=GONE), policy=PlanPolicy(missing=missing))) == expected
+
+
+def test_what_was_planned_and_is_unpublished_again_goes_the_same_way() -> None:
+    # A published EVSE turned PLANNED vanishes at once, or never.
+    skipped = row(desired=None, first_missing=GONE)
+    assert sends(plan(skipped)) == [("update", NOT_FOUND)]
+    assert plan(row(desired=None)).changes == ()
+
+
+@pytest.mark.parametrize("more", [{}, {"in_doubt_since": NOW - 60}, {"quarantine": bad()}])
+def test_what_may_not_be_there_is_never_created_just_to_be_withdrawn(more: dict[str, object]) -> None:
+    # An insert of EvseNotFound is refused because the EVSE is there, and that is read as "not there":
+    # drivers see it for ever.
+    unsure = row(presence=Presence.UNKNOWN, first_missing=GONE, **more)
+    assert only(plan(unsure)).action is ActionType.UPDATE
+
+
+def test_what_is_known_to_be_absent_needs_no_removal() -> None:
+    # Every night the same refused removals.
+    assert plan(row(presence=Presence.ABSENT, status=None, first_missing=GONE)).changes == ()
+
+
+def test_a_withheld_withdrawal_stays_as_last_acknowledged() -> None:
+    # The guard says no and the EVSE goes all the same; or it is pushed again and again.
+    gone = row(first_missing=GONE)
+    made = plan(gone, withheld={"E1": "withdrawal"})
+    assert (made.changes, dict(made.withheld)) == ((), {"E1": "withdrawal"})
+
+
+def test_the_oldest_change_goes_first() -> None:
+    # Under load the same EVSEs wait for ever.
+    rows = [row("E1", desired=OCCUPIED, changed_at=NOW), row("E2", desired=OCCUPIED, changed_at=NOW - 9)]
+    assert [change.key for change in plan(*rows).changes] == ["E2", "E1"]
+
+
+# --- the full load ----------------------------------------------------------------------------------------
+
+
+def full(
+    *rows: EvseRow, withheld: dict[str, str] | None = None, refused: frozenset[str] = frozenset()
+) -> tuple[dict[str, EvseStatus], tuple[str, ...]]:
+    made = make_full_load(rows, POLICY, now=NOW, withheld=withheld or {}, refused=refused)
+    return {wire_id: status for _, wire_id, status in made.records}, made.withdraws
+
+
+@pytest.mark.parametrize(
+    "more", [{"quarantine": bad()}, {"first_missing": NOW}, {"first_missing": NOW, "desired": None}]
+)
+def test_a_full_load_keeps_what_hubject_holds_and_we_cannot_change_now(more: dict[str, object]) -> None:
+    # One bad value, or one short export, and the nightly full load deletes the EVSE.
+    given = {"desired": OCCUPIED} | more
+    assert full(row(**given)) == ({"E1": AVAILABLE}, ())
+
+
+def test_a_full_load_keeps_what_a_guard_withholds() -> None:
+    # The mass guard holds 500 chargers back, and the full load turns or deletes them.
+    turned = row(desired=EvseStatus.UNKNOWN)
+    assert full(turned, withheld={"E1": "mass_unknown"}) == ({"E1": AVAILABLE}, ())
+
+
+def test_a_full_load_leaves_out_what_is_gone_and_says_so() -> None:
+    # The guard would not count it.
+    assert full(row(first_missing=GONE)) == ({}, ("E1",))
+    assert full(row(first_missing=GONE, status=NOT_FOUND)) == ({}, ())
+
+
+def test_a_full_load_counts_what_it_turns_to_not_found() -> None:
+    # A source that says REMOVED for a whole region passes the guard inside the full load.
+    assert full(row(desired=NOT_FOUND)) == ({"E1": NOT_FOUND}, ("E1",))
+
+
+def test_a_full_load_leaves_out_what_hubject_refused_in_it_and_counts_it_if_it_was_shown() -> None:
+    # 60 % answered with 603 are deleted unseen.
+    assert full(row(), refused=frozenset({"E1"})) == ({}, ("E1",))
+    never = row(status=None, presence=Presence.ABSENT)
+    assert full(never, refused=frozenset({"E1"})) == ({}, ())
+
+
+def test_a_full_load_carries_the_source_s_spelling() -> None:
+    # A corrected id never takes effect.
+    assert full(row(source_id="E-1"))[0] == {"E-1": AVAILABLE}
+
+
+def test_a_full_load_waits_for_records_in_doubt() -> None:
+    # It would contain them before settle is over.
+    made = make_full_load([row(in_doubt_since=NOW - 1), row("E2", in_doubt_since=NOW - 60)], POLICY, now=NOW)
+    assert made.waiting == 1
