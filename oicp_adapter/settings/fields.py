@@ -43,6 +43,13 @@ def _unless_off(read: Callable[[object], float]) -> Callable[[object], float | N
     return lambda value: None if value is None or value == "off" else read(value)
 
 
+def _no_bool(value: object) -> object:
+    """`max_withdrawal_share = true` would read as 1 and switch a guard off."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _poll(value: schedule.Schedule) -> schedule.Schedule:
     if value.shortest_gap < _SHORTEST_POLL:
         raise ValueError("must not be shorter than 500ms")
@@ -196,4 +203,5 @@ TimeZone: TypeAlias = Annotated[str, AfterValidator(_time_zone), Kind("time zone
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("address")]
 ProxyUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_proxy), Kind("address")]
 LedgerUrl: TypeAlias = Annotated[str, AfterValidator(_ledger_url), Kind("address")]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1), Kind("share, 0 to 1")]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_bool), Kind("share, 0 to 1")]
+Whole: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Kind("whole number")]

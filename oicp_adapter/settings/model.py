@@ -28,6 +28,7 @@ from oicp_adapter.settings.fields import (
     LedgerUrl,
     ProxyUrl,
     Share,
+    Whole,
     default,
 )
 from oicp_adapter.settings.operator import OperatorSettings
@@ -51,11 +52,11 @@ class HubjectSettings(Table):
     """For TCP and for TLS to be up, each."""
     full_load_timeout: Duration = default("300s")
     """As `timeout`, for a full load: a million EVSEs are 56 MB."""
-    retry_attempts: int = Field(default=4, ge=1, le=20)
+    retry_attempts: Whole = Field(default=4, ge=1, le=20)
     """Attempts of one push, where repeating is safe; 1 never repeats."""
     retry_total: Duration = default("20s")
     """No attempt begins later than this after the first; the next cycle tries again with the newest state."""
-    calls_per_minute: int = Field(default=1900, ge=1, le=2000)
+    calls_per_minute: Whole = Field(default=1900, ge=1, le=2000)
     """Pushes in any 60 s per operator. Hubject allows 2000 and counts by its own clock."""
     proxy: ProxyUrl | None = None
     """`http://[user:password@]host:port` of a CONNECT proxy; the proxy variables of the environment are ignored,
@@ -88,7 +89,7 @@ class DeliverySettings(Table):
     max_withdrawal_share: Share = 0.10
     """Withdrawals of 7 days, as a share of the largest fleet of those days, above which removals and the full load are
     withheld, if they are also more than `max_withdrawal_count`: an export that lost a region looks like this."""
-    max_withdrawal_count: int = Field(default=5, ge=0)
+    max_withdrawal_count: Whole = Field(default=5, ge=0)
     """EVSEs that may always go within 7 days, so that small fleets can change."""
     mass_unknown_share: Share = 0.5
     """A cycle that would turn a greater share of the fleet (and more than 5 EVSEs) to Unknown is withheld: a wrong

@@ -25,6 +25,7 @@ from oicp_adapter.settings.fields import (
     TargetText,
     TimeZone,
     VocabularyName,
+    Whole,
     default,
 )
 from oicp_adapter.settings.table import Table
@@ -70,7 +71,7 @@ class MappingSettings(Table):
     """What a reserved EVSE is published as. `Occupied`, because many consumers do not know OICP's `Reserved`."""
     heartbeat_interval: Duration = default("15min")
     """How often a charger gives a sign of life (`last_heartbeat`, `last_seen`); set it to the backend's own value."""
-    missed_heartbeats: int = Field(default=3, ge=1, le=1000)
+    missed_heartbeats: Whole = Field(default=3, ge=1, le=1000)
     """After so many intervals without a sign of life a charger is offline: Unknown. Three forgive a lost message."""
     offline_out_of_service_after: OptionalDuration = default("off")
     """After so long without a sign of life OutOfService instead of Unknown. Off: silence is no proof of a
