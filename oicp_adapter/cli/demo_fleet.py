@@ -51,7 +51,11 @@ class DemoFleet:
     def live(self, changes: int) -> list[tuple[str, str, str]]:
         """Let so many EVSEs go on with their lives; (EvseID, before, after) each."""
         told = []
-        for evse_id in self._random.sample([key for key in self.states if key not in self.hidden], changes):
+        seen = [key for key in self.states if key not in self.hidden]
+        busy = [key for key in seen if self.states[key] != "Available"]  # sessions end as often as they begin
+        free = [key for key in seen if self.states[key] == "Available"]
+        several = [*self._random.sample(busy, changes - 1), *self._random.sample(free, 1)]
+        for evse_id in several:
             before = self.states[evse_id]
             names, weights = zip(*_NEXT[before], strict=True)
             self.states[evse_id] = self._random.choices(names, weights)[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from apscheduler.triggers.base import BaseTrigger
+from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
@@ -65,7 +66,7 @@ class Worker(threading.Thread):
         self.failure: BaseException | None = None
         self._clock = clock
         self._log = log.bind(operator=jobs.name)
-        self._stop = stop
+        self._asked_to_end = stop
         self._poll = poll
         self._pokes: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._due: dict[str, str] = {}
@@ -80,10 +81,12 @@ class Worker(threading.Thread):
         """Work until asked to stop."""
         try:
             self._records = {record.job: record for record in self.jobs.ledger.jobs()}
+            for job in self.jobs.triggers:
+                self._announce(job)
             abandoned = self.jobs.ledger.abandon(now=self._clock.now())
             if abandoned:
                 self._log.emit(events.COMMAND_ENDED, state="failed", text="the process it was given to died")
-            while not self._stop.is_set():
+            while not self._asked_to_end.is_set():
                 self._collect()
                 self._step()
         except BaseException as error:  # noqa: BLE001 - the main thread must learn of any death
@@ -111,7 +114,7 @@ class Worker(threading.Thread):
         if self._resync is not None:
             self._continue()
         for job in (FULL, RECONCILE, DELTA):
-            if job in self._due and not self._stop.is_set():
+            if job in self._due and not self._asked_to_end.is_set():
                 why = self._due.pop(job)
                 for covered in _COVERS[job]:
                     self._due.pop(covered, None)
@@ -165,6 +168,12 @@ class Worker(threading.Thread):
         else:
             error_text = "; ".join(text for _, text, _ in report.failures)
             self._record(before, job, started, error=error_text, report=report)
+
+    def _announce(self, job: str) -> None:
+        """So that `status` knows the next run before the first."""
+        before = self._records.get(job, JobRecord(job=job))
+        self._records[job] = replace(before, next_run_at=self.next_run(job))
+        self.jobs.ledger.record_job(self._records[job])
 
     def _record(
         self, before: JobRecord, job: str, started: float, *, error: str, report: CycleReport | None
