@@ -52,10 +52,11 @@ class DemoFleet:
         """Let so many EVSEs go on with their lives; (EvseID, before, after) each."""
         told = []
         seen = [key for key in self.states if key not in self.hidden]
-        busy = [key for key in seen if self.states[key] != "Available"]  # sessions end as often as they begin
+        busy = [key for key in seen if self.states[key] != "Available"]
         free = [key for key in seen if self.states[key] == "Available"]
-        several = [*self._random.sample(busy, changes - 1), *self._random.sample(free, 1)]
-        for evse_id in several:
+        crowded = len(busy) > len(seen) // 3  # then nobody else arrives for a while
+        going_on = changes if crowded else min(changes - 1, len(busy) // 10)
+        for evse_id in self._random.sample(busy, going_on) + self._random.sample(free, changes - going_on):
             before = self.states[evse_id]
             names, weights = zip(*_NEXT[before], strict=True)
             self.states[evse_id] = self._random.choices(names, weights)[0]
