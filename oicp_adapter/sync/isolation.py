@@ -31,7 +31,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     action: ActionType
     changes: tuple[Change, ...]
     refusals: tuple[Answer, ...] = ()
-    """Refusals these records already met with another action in this cycle; at most one."""
+    """Refusals that already spoke against each of these records with the other action in this cycle; at most one."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +54,9 @@ def isolate(bundle: Bundle, answer: Answer) -> Verdict:
     unknown = all(change.presence is Presence.UNKNOWN for change in bundle.changes)
     if unknown and _other_may_help(bundle, answer):
         return Verdict(again=(_other_action(bundle, bundle.changes, answer),))
+    if unknown:
+        # Refused whole with both actions: some are there and some are not, so no single record is at fault yet.
+        bundle = msgspec.structs.replace(bundle, refusals=())
     return Verdict(again=halves(bundle))
 
 
@@ -94,7 +97,7 @@ def _judge(bundle: Bundle, at_fault: tuple[Change, ...], answer: Answer) -> Verd
 
 
 def _other_may_help(bundle: Bundle, answer: Answer) -> bool:
-    """Each action is tried once per record and cycle; a removal is never turned into an insert."""
+    """A record is judged once per action and cycle; a removal is never turned into an insert."""
     if bundle.refusals or answer.indexes or answer.code in (NO_EVSE_DATA, DUPLICATE_IDS):
         return False
     return bundle.action in _OTHER and not any(change.removal for change in bundle.changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -25,7 +27,7 @@ POLICY = PlanPolicy()
 GONE = NOW - 60.0
 
 
-def row(name: str = "E1", **more: object) -> EvseRow:
+def row(name: str = "E1", **more: Any) -> EvseRow:
     known = EvseRow(
         key=name,
         wire_id=name,
@@ -195,7 +197,7 @@ def test_what_was_planned_and_is_unpublished_again_goes_the_same_way() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"in_doubt_since": NOW - 60}, {"quarantine": bad()}])
-def test_what_may_not_be_there_is_never_created_just_to_be_withdrawn(more: dict[str, object]) -> None:
+def test_what_may_not_be_there_is_never_created_just_to_be_withdrawn(more: dict[str, Any]) -> None:
     # An insert of EvseNotFound is refused because the EVSE is there, and that is read as "not there":
     # drivers see it for ever.
     unsure = row(presence=Presence.UNKNOWN, first_missing=GONE, **more)
@@ -233,7 +235,7 @@ def full(
 @pytest.mark.parametrize(
     "more", [{"quarantine": bad()}, {"first_missing": NOW}, {"first_missing": NOW, "desired": None}]
 )
-def test_a_full_load_keeps_what_hubject_holds_and_we_cannot_change_now(more: dict[str, object]) -> None:
+def test_a_full_load_keeps_what_hubject_holds_and_we_cannot_change_now(more: dict[str, Any]) -> None:
     # One bad value, or one short export, and the nightly full load deletes the EVSE.
     given = {"desired": OCCUPIED} | more
     assert full(row(**given)) == ({"E1": AVAILABLE}, ())
