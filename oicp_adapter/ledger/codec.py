@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from sys import intern
 from typing import Any
 
@@ -36,7 +37,7 @@ _CAUSE = {item.value: item for item in Cause}
 _connectors = msgspec.json.Decoder(tuple[ConnectorState, ...])
 _quarantine = msgspec.json.Decoder(Quarantine)
 _state = msgspec.json.Decoder(OperatorState)
-_unreadable = (msgspec.MsgspecError, KeyError)
+_unreadable = (msgspec.MsgspecError, KeyError, ValueError)
 
 
 def to_json(value: object) -> str:
@@ -85,7 +86,7 @@ def decoded(columns: Iterable[tuple[Any, ...]]) -> dict[str, EvseRow]:
         try:
             rows[column[0]] = _decoded(*column)
         except _unreadable as error:
-            raise unreadable(f"EVSE {column[0]!r}", error) from error
+            raise _not_ours(f"EVSE {column[0]!r}", error) from error
     return rows
 
 
@@ -141,14 +142,20 @@ def _decoded(
 
 def decoded_state(text: str) -> OperatorState:
     """The operator's state: members this version does not know are dropped, missing ones have their default."""
-    try:
+    with readable("the operator's state"):
         return _state.decode(text)
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Decode inside: what this program did not write raises LedgerUnreadable."""
+    try:
+        yield
     except _unreadable as error:
-        raise unreadable("the operator's state", error) from error
+        raise _not_ours(what, error) from error
 
 
-def unreadable(what: str, error: Exception) -> LedgerUnreadable:
-    """Something in the file that this program did not write."""
+def _not_ours(what: str, error: Exception) -> LedgerUnreadable:
     return LedgerUnreadable(
         f"the ledger holds something unreadable: {what} ({error})",
         hint="the file was changed by hand or is damaged: restore a backup (docs/operations.md)",

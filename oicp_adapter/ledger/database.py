@@ -27,13 +27,15 @@ WAL_LIMIT = 64 * 2**20
 class Database:
     """A connection for one thread at a time. Readers wait for nobody, writers for each other (`turn`)."""
 
-    def __init__(self, path: Path, *, read_only: bool, turn: threading.Lock) -> None:
+    def __init__(self, path: Path, *, read_only: bool, turn: threading.Lock, opened: set[Database]) -> None:
         self.path = path
         self.read_only = read_only
         self._turn = turn
         with faults.translated(path):
             self._connection = _read_only(path) if read_only else _writable(path)
             self._identity = _identity(path)
+        self._opened = opened
+        opened.add(self)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """One consistent snapshot."""
@@ -71,6 +73,7 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
+        self._opened.discard(self)
         with faults.translated(self.path):
             self._connection.close()
 
@@ -118,6 +121,10 @@ def _read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    found = os.stat(path)
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name; None: none has."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
     return found.st_dev, found.st_ino

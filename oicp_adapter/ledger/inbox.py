@@ -5,6 +5,7 @@ The danger: a command carried out twice, or one that its sender waits for while 
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -35,21 +36,20 @@ class SqliteInbox(Scope):
 
     def take(self, *, now: float) -> Command | None:
         """The oldest pending command, now running. Nobody else gets the same one."""
-        if self._next() is None:  # the usual case costs no write
-            return None
+        with self._database.reading() as connection:
+            if self._next(connection) is None:  # the usual case costs no write
+                return None
         with self._database.writing() as connection:
-            sql = "SELECT min(id) FROM command WHERE operator_id = ? AND state = 'pending'"
-            (number,) = connection.execute(sql, (self._id(connection),)).fetchone()
+            number = self._next(connection)
             if number is None:
                 return None
             sql = "UPDATE command SET state = 'running', started_at = ? WHERE id = ?"
             connection.execute(sql, (now, number))
             return _command(connection.execute(_COLUMNS + "WHERE id = ?", (number,)).fetchone())
 
-    def _next(self) -> int | None:
+    def _next(self, connection: sqlite3.Connection) -> int | None:
         sql = "SELECT min(id) FROM command WHERE operator_id = ? AND state = 'pending'"
-        with self._database.reading() as connection:
-            number: int | None = connection.execute(sql, (self._id(connection),)).fetchone()[0]
+        number: int | None = connection.execute(sql, (self._id(connection),)).fetchone()[0]
         return number
 
     def report(self, command_id: int, text: str) -> None:
@@ -109,14 +109,15 @@ def not_running(command_id: int) -> LedgerError:
 
 def _command(row: tuple[Any, ...]) -> Command:
     number, verb, arguments, state, requested_at, started_at, finished_at, exit_code, text = row
-    return Command(
-        id=number,
-        verb=verb,
-        arguments=_arguments.decode(arguments),
-        state=CommandState(state),
-        requested_at=requested_at,
-        started_at=started_at,
-        finished_at=finished_at,
-        exit_code=exit_code,
-        text=text,
-    )
+    with codec.readable(f"command {number}"):
+        return Command(
+            id=number,
+            verb=verb,
+            arguments=_arguments.decode(arguments),
+            state=CommandState(state),
+            requested_at=requested_at,
+            started_at=started_at,
+            finished_at=finished_at,
+            exit_code=exit_code,
+            text=text,
+        )

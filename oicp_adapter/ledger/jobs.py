@@ -5,6 +5,8 @@ The danger: a health check that looks at a job that no longer runs. Only the job
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from oicp_adapter.ledger import codec
@@ -42,16 +44,19 @@ class SqliteJobs(Scope):
         """
         with self._database.reading() as connection:
             found = connection.execute(sql, (self._id(connection),)).fetchall()
-        return [
-            JobRecord(
-                job=job,
-                started_at=started_at,
-                succeeded_at=succeeded_at,
-                failed_at=failed_at,
-                error=error,
-                failures=failures,
-                next_run_at=next_run_at,
-                summary=_summary.decode(summary),
-            )
-            for job, started_at, succeeded_at, failed_at, error, failures, next_run_at, summary in found
-        ]
+        return [_record(*row) for row in found]
+
+
+def _record(job: str, *rest: Any) -> JobRecord:
+    started_at, succeeded_at, failed_at, error, failures, next_run_at, summary = rest
+    with codec.readable(f"job {job!r}"):
+        return JobRecord(
+            job=job,
+            started_at=started_at,
+            succeeded_at=succeeded_at,
+            failed_at=failed_at,
+            error=error,
+            failures=failures,
+            next_run_at=next_run_at,
+            summary=_summary.decode(summary),
+        )

@@ -57,14 +57,13 @@ class OperatorLock:
             raise self._held()
         with faults.translated(self._path):
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            if not _take(file):
-                raise self._held()
-            with faults.translated(self._path):
+            try:
+                if not _take(file):
+                    raise self._held()
                 self._sign(file)
-        except BaseException:
-            os.close(file)
-            raise
+            except BaseException:
+                os.close(file)
+                raise
         self._file = file
 
     def release(self) -> None:

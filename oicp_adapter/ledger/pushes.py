@@ -72,10 +72,13 @@ class SqlitePushes(Scope):
         sql = "SELECT id, action FROM push WHERE operator_id = ? AND finished_at IS NULL ORDER BY id"
         found = connection.execute(sql, (self._id(connection),)).fetchall()
         keys = "SELECT key FROM push_record WHERE push_id = ? ORDER BY position"
-        return tuple(
-            open_push(push_id, ActionType(action), (key for (key,) in connection.execute(keys, (push_id,))))
-            for push_id, action in found
-        )
+        with codec.readable("an open push"):
+            return tuple(
+                open_push(
+                    push_id, ActionType(action), (key for (key,) in connection.execute(keys, (push_id,)))
+                )
+                for push_id, action in found
+            )
 
     def recent_pushes(self, since: float) -> list[float]:
         """Start times of calls since then, oldest first; a push that needed three attempts counts three times."""
@@ -89,7 +92,8 @@ class SqlitePushes(Scope):
         sql = f"SELECT {_COLUMNS} FROM push WHERE operator_id = ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - a constant
         with self._database.reading() as connection:
             found = connection.execute(sql, (self._id(connection), limit)).fetchall()
-        return [_entry(*row) for row in found]
+        with codec.readable("a push"):
+            return [_entry(*row) for row in found]
 
     def history(self, key: str, limit: int) -> list[HistoryEntry]:
         """The pushes that named this EVSE, newest first."""
@@ -99,10 +103,11 @@ class SqlitePushes(Scope):
         """  # noqa: S608 - a constant
         with self._database.reading() as connection:
             found = connection.execute(sql, (key, self._id(connection), limit)).fetchall()
-        return [
-            HistoryEntry(status=EvseStatus(status) if status else None, reason=reason, push=_entry(*push))
-            for status, reason, *push in found
-        ]
+        with codec.readable(f"the history of {key!r}"):
+            return [
+                HistoryEntry(status=EvseStatus(status) if status else None, reason=reason, push=_entry(*push))
+                for status, reason, *push in found
+            ]
 
     def prune(self, now: float, *, limits: Limits = LIMITS) -> int:
         """Forget what is too old or too much (once a day is enough); returns how many pushes went."""

@@ -17,7 +17,9 @@ class Scope:
         self._database = database
         self._name = (base_url.rstrip("/"), operator)
         self._known: int | None = None
-        if not database.read_only:
+        with database.reading() as connection:
+            found = self._id(connection)
+        if not found and not database.read_only:
             with database.writing() as connection:
                 connection.execute(
                     "INSERT OR IGNORE INTO operator (base_url, operator) VALUES (?, ?)", self._name

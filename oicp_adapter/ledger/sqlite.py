@@ -90,11 +90,15 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs):
 class SqliteStore:
     """The ledger file. `operator` may be called from any thread; what it returns is for one thread at a time."""
 
-    def __init__(self, path: Path, database: Database, *, turn: threading.Lock) -> None:
+    def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
-        self._database = database
-        self._turn = turn
-        self._opened: list[Database] = [database]
+        self._read_only = read_only
+        self._turn = threading.Lock()
+        self._opened: set[Database] = set()
+        self._database = self._connect()
+
+    def _connect(self) -> Database:
+        return Database(self.path, read_only=self._read_only, turn=self._turn, opened=self._opened)
 
     @classmethod
     def open(
@@ -109,23 +113,20 @@ class SqliteStore:
         _refuse_what_is_no_file(path, read_only=read_only)
         if not read_only:
             schema.create_if_missing(path, now=now, migrations=migrations)
-        turn = threading.Lock()
-        database = Database(path, read_only=read_only, turn=turn)
+        store = cls(path, read_only=read_only)
         try:
-            schema.verify(database, now=now, migrations=migrations)
+            schema.verify(store._database, now=now, migrations=migrations)
             if not read_only:
-                with database.writing():  # proves that we may
+                with store._database.writing():  # proves that we may
                     pass
         except BaseException:
-            database.close()
+            store.close()
             raise
-        return cls(path, database, turn=turn)
+        return store
 
     def operator(self, base_url: str, operator_key: str) -> SqliteLedger:
         """The ledger of one operator (`OperatorId.key`) at one Hubject, on a connection of its own."""
-        database = Database(self.path, read_only=self._database.read_only, turn=self._turn)
-        self._opened.append(database)
-        return SqliteLedger(database, base_url=base_url, operator=operator_key)
+        return SqliteLedger(self._connect(), base_url=base_url, operator=operator_key)
 
     def check(self) -> None:
         """Read every page. Raises LedgerUnreadable naming the first problems; minutes for a very large ledger."""
@@ -152,7 +153,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close every connection this store handed out. Idempotent."""
-        for database in self._opened:
+        for database in list(self._opened):
             database.close()
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from oicp_adapter.core.records import EvseRow, IntentRecord, OperatorState, Pres
 from oicp_adapter.errors import LedgerError, LedgerForeign, LedgerFull, LedgerNotWritable, LedgerUnreadable
 from oicp_adapter.ledger import schema
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
+from oicp_adapter.ports import JobRecord
 
 NOW = 1_800_000_000.0
 URL = "https://hub.example/api/oicp"
@@ -238,6 +239,30 @@ def test_a_row_that_no_version_of_ours_wrote_is_named(path: Path, change: str) -
         read(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "push SET action = 'x'",
+        "command SET state = 'x'",
+        "command SET arguments = '[]'",
+        "job SET summary = '1'",
+    ],
+)
+def test_anything_else_that_was_mistyped_is_a_clear_error_too(path: Path, change: str) -> None:
+    # The daemon looks into its inbox every second: a traceback there stops it without a word about the file.
+    with SqliteStore.open(path, now=NOW) as store:
+        ledger = store.operator(URL, "DEABC")
+        ledger.begin(_intent())
+        number = ledger.put("resync", {}, now=NOW)
+        ledger.record_job(JobRecord(job="delta"))
+        with closing(sqlite3.connect(path)) as shell, shell:
+            shell.execute(f"UPDATE {change}")
+        with pytest.raises(LedgerUnreadable, match="something unreadable"):
+            ledger.load(), ledger.command(number), ledger.jobs()
+        with pytest.raises(LedgerUnreadable, match="something unreadable"):
+            ledger.history("A", 9), ledger.take(now=NOW), ledger.command(number), ledger.jobs()
+
+
 def test_a_state_that_no_version_of_ours_wrote_is_refused(path: Path) -> None:
     # The guard's account and the baseline are in it: never start with an empty one instead.
     write_one(path)
@@ -285,7 +310,7 @@ def test_a_ledger_replaced_under_a_running_daemon_is_noticed_before_the_next_pus
         with pytest.raises(LedgerUnreadable, match="moved or replaced"):
             ledger.begin(_intent())
         path.unlink()
-        with pytest.raises(LedgerError):
+        with pytest.raises(LedgerUnreadable, match="moved or replaced"):
             ledger.begin(_intent())
 
 
