@@ -1,0 +1,289 @@
+"""What no plan may do by accident, at the edges of its arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from oicp_adapter.core.guards import (
+    Guard,
+    GuardPolicy,
+    Refusal,
+    baseline_guard,
+    first_run_guard,
+    forgettable,
+    grown,
+    mass_guard,
+    mass_unknown,
+    published,
+    withdrawal_guard,
+)
+from oicp_adapter.core.model import Cause, EvseStatus
+from oicp_adapter.core.plan import FullLoadPlan, PlanPolicy, make_plan
+from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+POLICY = GuardPolicy()
+
+
+def row(name: str, /, **more: Any) -> EvseRow:
+    known = EvseRow(
+        key=name,
+        wire_id=name,
+        source_id=name,
+        presence=Presence.PRESENT,
+        status=EvseStatus.AVAILABLE,
+        desired=EvseStatus.AVAILABLE,
+    )
+    return msgspec.structs.replace(known, **more)
+
+
+def fleet(count: int) -> list[EvseRow]:
+    return [row(f"E{number}") for number in range(count)]
+
+
+def withdrawn(number: int, *, ago: float) -> EvseRow:
+    return row(f"W{number}", status=EvseStatus.EVSE_NOT_FOUND, withdrawn_at=NOW - ago)
+
+
+def guard(
+    planned: int, rows: list[EvseRow], *, state: OperatorState | None = None, allowed: int | None = None
+) -> Refusal | None:
+    return withdrawal_guard(
+        {one.key for one in rows[:planned]},
+        rows,
+        state or OperatorState(),
+        POLICY,
+        now=NOW,
+        allowed=allowed,
+        operator="slb",
+    )
+
+
+@pytest.mark.parametrize(
+    ("planned", "of", "passes"),
+    [
+        (5, 5, True),
+        (6, 6, False),
+        (5, 10, True),
+        (6, 59, False),
+        (6, 60, True),
+        (7, 60, False),
+        (10, 100, True),
+        (11, 100, False),
+        (100, 1000, True),
+        (101, 1000, False),
+        (0, 0, True),
+    ],
+)
+def test_more_than_ten_percent_and_more_than_five_is_refused(planned: int, of: int, passes: bool) -> None:
+    # An export that lost a region takes it off the map; or five EVSEs cannot be closed without a person.
+    assert (guard(planned, fleet(of)) is None) is passes
+
+
+def test_small_withdrawals_add_up_over_a_week() -> None:
+    # 9 % per cycle empties the fleet in an hour.
+    before = [withdrawn(number, ago=3 * DAY) for number in range(60)]
+    assert guard(40, fleet(940) + before, state=OperatorState(largest=largest(1000, 3))) is None
+    assert guard(41, fleet(940) + before, state=OperatorState(largest=largest(1000, 3))) is not None
+
+
+def largest(size: int, days_ago: int) -> dict[str, int]:
+    return dict(grown(OperatorState(), size, now=NOW - days_ago * DAY).largest)
+
+
+@pytest.mark.parametrize(("ago", "passes"), [(WEEK - 1, False), (WEEK, True)])
+def test_a_share_of_the_account_expires_after_seven_days(ago: float, passes: bool) -> None:
+    # One big clean-up forbids every later withdrawal; or the account forgets too soon.
+    before = [withdrawn(number, ago=ago) for number in range(100)]
+    assert (guard(6, fleet(60) + before, state=OperatorState(largest=largest(60, 0))) is None) is passes
+
+
+def test_an_evse_withdrawn_before_and_planned_again_counts_once() -> None:
+    # A withdrawal that got no answer is counted twice and then refused.
+    doubtful = [row(f"E{number}", withdrawn_at=NOW - 60, in_doubt_since=NOW - 60) for number in range(10)]
+    rows = doubtful + [row(f"F{number}") for number in range(90)]
+    assert guard(10, rows) is None
+
+
+def test_the_measure_is_the_largest_published_set_of_the_week() -> None:
+    # After a legal shrink the allowed share shrinks with it, or a set of last month still counts.
+    assert guard(10, fleet(50), state=OperatorState(largest=largest(100, 6))) is None
+    assert guard(10, fleet(50), state=OperatorState(largest=largest(100, 9))) is not None
+
+
+def test_the_account_keeps_the_largest_set_of_each_of_the_last_days_only() -> None:
+    # The state grows for ever, or a smaller set later in the day hides the larger.
+    state = OperatorState()
+    for day in range(20):
+        for size in (100 + day, 50):
+            state = grown(state, size, now=NOW + day * DAY)
+    assert sorted(state.largest.values()) == list(range(112, 120))
+    assert grown(state, 1, now=NOW + 19 * DAY) is state
+
+
+def test_what_a_person_allowed_is_a_number_and_not_a_switch() -> None:
+    # `--allow-withdrawal 50` lets five hundred go because the export broke again meanwhile.
+    assert guard(50, fleet(100), allowed=50) is None
+    assert guard(51, fleet(100), allowed=50) is not None
+
+
+def test_the_refusal_tells_how_many_of_how_many_which_and_what_to_type() -> None:
+    # At 03:00 the engineer has to look it up.
+    rows = [withdrawn(0, ago=DAY), withdrawn(1, ago=DAY)]
+    refusal = guard(7, fleet(20) + rows)
+    assert refusal is not None
+    assert refusal.text == (
+        "7 EVSEs would leave the drivers' maps (2 more did within 7 days): 9 of 20 is more than 10%. "
+        "Withheld: E0, E1, E2, E3, E4 and 2 more"
+    )
+    assert refusal.hint.endswith("oicp-adapter resync slb --allow-withdrawal 7")
+    assert sorted(refusal.keys) == [f"E{number}" for number in range(7)]
+
+
+# --- turning to Unknown -----------------------------------------------------------------------------------
+
+
+def turned(count: int, of: int, *, cause: Cause = Cause.STALE, value: str = "X") -> dict[str, EvseRow]:
+    unknown = {"desired": EvseStatus.UNKNOWN, "cause": cause, "value": value}
+    rows = [row(f"E{number}", **(unknown if number < count else {})) for number in range(of)]
+    return {one.key: one for one in rows}
+
+
+def suspects(rows: dict[str, EvseRow]) -> int:
+    plan = make_plan(rows.values(), PlanPolicy(), now=NOW, complete=True)
+    return len(mass_unknown(plan, rows, POLICY))
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "found"), [(5, 5, 0), (6, 6, 6), (50, 100, 0), (51, 100, 51), (6, 12, 0), (6, 11, 6)]
+)
+def test_more_than_half_and_more_than_five_turning_to_unknown_is_too_many(
+    count: int, of: int, found: int
+) -> None:
+    # A stopped heartbeat service greys out the whole network.
+    assert suspects(turned(count, of)) == found
+
+
+def test_unknown_said_by_the_source_itself_is_believed() -> None:
+    # The backend says the truth, and it is withheld.
+    assert suspects(turned(100, 100, cause=Cause.REPORTED)) == 0
+
+
+def test_what_hubject_already_shows_as_unknown_does_not_turn() -> None:
+    # Re-assertions of dead chargers trip the guard.
+    rows = turned(100, 100)
+    already = {
+        name: msgspec.structs.replace(one, status=EvseStatus.UNKNOWN, in_doubt_since=NOW - 60)
+        for name, one in rows.items()
+    }
+    assert suspects(already) == 0
+
+
+def mass(rows: dict[str, EvseRow], *, since: float) -> Refusal | None:
+    plan = make_plan(rows.values(), PlanPolicy(), now=NOW, complete=True)
+    return mass_guard(mass_unknown(plan, rows, POLICY), rows, POLICY, now=NOW, since=since)
+
+
+def test_staleness_is_believed_after_fifteen_minutes_and_unmapped_values_never() -> None:
+    # A real outage is hidden for ever; or a wrong vocabulary greys out the fleet after a quarter of an hour.
+    assert mass(turned(60, 100), since=NOW - 899) is not None
+    assert mass(turned(60, 100), since=NOW - 900) is None
+    assert mass(turned(60, 100, cause=Cause.UNMAPPED), since=NOW - 10**6) is not None
+
+
+def test_believed_staleness_goes_out_while_unmapped_values_stay_back() -> None:
+    # One unknown value holds back every dead charger.
+    rows = turned(60, 100)
+    rows["E0"] = msgspec.structs.replace(rows["E0"], cause=Cause.UNMAPPED, value="Weird")
+    refusal = mass(rows, since=NOW - 900)
+    assert refusal is not None
+    assert refusal.keys == ("E0",)
+    assert "Weird" in refusal.text
+    assert "mapping.overrides" in refusal.hint
+
+
+@pytest.mark.parametrize(
+    ("unmapped", "of", "passes"), [(1, 1, False), (1, 2, True), (2, 3, False), (0, 0, True)]
+)
+def test_a_first_run_with_more_than_half_unmapped_publishes_nothing(
+    unmapped: int, of: int, passes: bool
+) -> None:
+    # The wrong vocabulary is published as a fleet of Unknown on the first day.
+    unseen = {"presence": Presence.UNKNOWN, "status": None}
+    rows = [
+        row(f"E{number}", cause=Cause.UNMAPPED if number < unmapped else Cause.REPORTED, **unseen)
+        for number in range(of)
+    ]
+    refusal = first_run_guard(rows)
+    assert (refusal is None) is passes
+    if refusal is not None:
+        assert len(refusal.keys) == of
+
+
+def test_it_is_a_first_run_only_until_anything_may_be_at_hubject() -> None:
+    # An established fleet is held back as a whole.
+    rows = [row("E1", cause=Cause.UNMAPPED, presence=Presence.UNKNOWN, status=None, in_doubt_since=NOW)]
+    assert first_run_guard(rows) is None
+
+
+# --- the baseline -----------------------------------------------------------------------------------------
+
+
+def full(count: int) -> FullLoadPlan:
+    records = tuple((f"E{number}", f"E{number}", EvseStatus.AVAILABLE) for number in range(count))
+    return FullLoadPlan(records=records, withdraws=(), leaves_out=())
+
+
+@pytest.mark.parametrize(
+    ("baseline", "adopt", "refused_by"),
+    [
+        ("", None, Guard.BASELINE),
+        ("", 299, Guard.ADOPT_COUNT),
+        ("", 301, Guard.ADOPT_COUNT),
+        ("", 300, None),
+        ("adopted", None, None),
+        ("adopted", 299, Guard.ADOPT_COUNT),
+        ("adopted", 300, None),
+    ],
+)
+def test_a_full_load_needs_a_known_baseline_or_the_exact_number(
+    baseline: str, adopt: int | None, refused_by: Guard | None
+) -> None:
+    # The first night deletes 700 EVSEs that another system pushed for the same operator.
+    refusal = baseline_guard(full(300), OperatorState(baseline=baseline), adopt=adopt, operator="slb")
+    assert (refusal.guard if refusal else None) is refused_by
+    if refusal is not None:
+        assert "Hubject will delete everything else it holds for this operator" in refusal.text
+        assert "oicp-adapter resync slb --adopt 300" in refusal.hint
+
+
+# --- counting and forgetting ------------------------------------------------------------------------------
+
+
+def test_published_counts_what_drivers_may_see() -> None:
+    # The measure of every share is wrong.
+    gone = row("E9", status=EvseStatus.EVSE_NOT_FOUND)
+    absent = row("E8", presence=Presence.ABSENT, status=None)
+    assert published([*fleet(3), gone, absent]) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "forgotten"),
+    [
+        ({}, True),
+        ({"first_missing": None}, False),
+        ({"presence": Presence.PRESENT}, False),
+        ({"presence": Presence.UNKNOWN}, False),
+        ({"in_doubt_since": NOW}, False),
+        ({"withdrawn_at": NOW - WEEK + 1}, False),
+        ({"withdrawn_at": NOW - WEEK}, True),
+    ],
+)
+def test_a_row_is_forgotten_when_nothing_of_it_matters(more: dict[str, Any], forgotten: bool) -> None:
+    # The guard's account loses its entries with the rows; or the ledger grows for ever.
+    given = row("E1", **({"presence": Presence.ABSENT, "status": None, "first_missing": NOW} | more))
+    assert forgettable(given, now=NOW) is forgotten
