@@ -41,6 +41,8 @@ from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sync.cycle import CyclePolicy, OperatorSync
 from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
+from oicp_adapter.sync.facts import time_text
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import DeliveryPolicy, Progress, Publisher, no_progress
 from oicp_adapter.telemetry import events
@@ -49,6 +51,8 @@ from oicp_adapter.telemetry.log import EventLog, configure
 if TYPE_CHECKING:
     from oicp_adapter.ports import Hub
 
+HISTORY_SHOWN = 10
+"""Pushes of one EVSE that `explain` lists."""
 RATE_WINDOW = 60.0
 """Seconds of calls a new process has to know of (P6)."""
 
@@ -168,6 +172,30 @@ class Wiring:
             close=close,
         )
 
+    def explain(self, key: str, evse_key: str) -> EvseFacts | None:
+        """What the ledger knows about one EVSE; None if nothing."""
+        ledger = self.ledger(key)
+        picture = ledger.load()
+        row = picture.rows.get(evse_key)
+        if row is None:
+            return None
+        history = [
+            PushFacts(
+                at=time_text(entry.push.started_at) or "",
+                action=entry.push.action,
+                status=entry.status or "deleted",
+                reason=entry.reason,
+                outcome=entry.push.outcome or "open",
+                code=entry.push.code,
+                text=entry.push.text,
+                process_id=entry.push.process_id,
+                push_id=entry.push.push_id,
+            )
+            for entry in ledger.history(evse_key, HISTORY_SHOWN)
+        ]
+        policy = self._plan_policy()
+        return explained(key, row, picture.state, history, policy=policy, now=self._clock.now())
+
     def certificate(self, key: str) -> CertificateFacts | None:
         """What the operator's client certificate says; None on plain http."""
         tls = self._tls(key)
@@ -179,6 +207,12 @@ class Wiring:
     def _base_url(self) -> str:
         hubject = self.settings.hubject
         return hubject.base_url or BASE_URLS[hubject.environment]
+
+    def _plan_policy(self) -> PlanPolicy:
+        delivery = self.settings.delivery
+        return PlanPolicy(
+            settle=delivery.settle, missing=delivery.missing, missing_after=delivery.missing_after
+        )
 
     def _lock_path(self, key: str) -> Path:
         name = self.settings.operators[key].operator_id.key.replace("*", "-")

@@ -35,6 +35,9 @@ OperatorArgument = Annotated[
     ),
 ]
 
+PIPE_WIDTH = 220
+"""Columns of a table that goes into a file or a pipe, where nothing needs to wrap."""
+
 Verb = TypeVar("Verb", bound=Callable[..., int | None])
 
 
@@ -93,4 +96,5 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console for tables and progress."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH)

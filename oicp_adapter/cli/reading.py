@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from oicp_adapter.settings import Settings
     from oicp_adapter.sync.cycle import Preview
+    from oicp_adapter.sync.explaining import EvseFacts
     from oicp_adapter.sync.facts import OperatorFacts
     from oicp_adapter.wiring import Wiring
 
@@ -239,6 +240,83 @@ def quarantine_list(
         )
     console().print(table)
     return 0
+
+
+@verb
+def explain(
+    context: typer.Context,
+    evse_id: Annotated[
+        str, typer.Argument(metavar="EVSE", help="An EvseID, in any spelling.", show_default=False)
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What Hubject believes about one EVSE, since when, and why: source value, rule, last push, answer, history.
+
+    Exit code 1 if nothing is known about it. Example: oicp-adapter explain 'DE*ABC*E100*1'
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.core.ids import InvalidId, parse_evse_id
+
+    try:
+        key = parse_evse_id(evse_id).key
+    except InvalidId as error:
+        talk(f"oicp-adapter: {error}")
+        return 2
+    found = []
+    with _looking(settings) as wiring:
+        for operator in settings.operators:
+            facts = wiring.explain(operator, key)
+            if facts is not None:
+                found.append(facts)
+    if as_json:
+        data_json(found)
+    for facts in found if not as_json else ():
+        _show_evse(facts)
+    if not found:
+        talk(
+            f"nothing is known about {evse_id}: no read had it, and nothing was pushed for it\n"
+            "  fix: `oicp-adapter quarantine list` has what could not be published; check the spelling"
+        )
+        return 1
+    return 0
+
+
+def _show_evse(facts: EvseFacts) -> None:
+    out = console()
+    out.print(f"[bold]{facts.evse_id}[/bold] ({facts.operator})")
+    for name, text in (
+        ("source says", facts.source_says),
+        ("rule", facts.rule),
+        ("source's time", facts.source_time),
+        ("missing since", facts.missing_since),
+        ("Hubject holds", f"{facts.hubject_holds} ({facts.presence})"),
+        ("acknowledged", facts.acknowledged_at),
+        (
+            "confirmed",
+            facts.confirmed_by_full_load_at and f"by the full load of {facts.confirmed_by_full_load_at}",
+        ),
+        ("in doubt since", facts.in_doubt_since),
+        ("quarantine", facts.quarantine),
+        ("withheld by", facts.withheld),
+        ("waiting since", facts.waiting_since),
+        ("next", facts.next),
+    ):
+        if text:
+            out.print(f"  {name:<15} {text}", markup=False)
+    if facts.history:
+        table = _table("when", "action", "status", "outcome", "code", "Process-ID", "because")
+        for push in facts.history:
+            table.add_row(
+                push.at,
+                push.action,
+                push.status,
+                push.outcome,
+                push.code,
+                push.process_id or "-",
+                push.reason,
+            )
+        out.print(table)
 
 
 def _table(*columns: str, title: str | None = None) -> Table:

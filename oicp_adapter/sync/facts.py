@@ -89,7 +89,7 @@ def operator_facts(
         missing=sum(1 for row in rows if row.first_missing is not None and row.held),
         withheld={row.wire_id: row.withheld for row in rows if row.withheld},
         baseline=_baseline(state, automatic=automatic_baseline),
-        last_full_load=_time(state.last_full_at),
+        last_full_load=time_text(state.last_full_at),
         full_load_due=state.full_wanted or None,
         source=_source(state),
         hubject=_trouble(state),
@@ -97,11 +97,11 @@ def operator_facts(
         jobs=[
             JobFacts(
                 job=record.job,
-                last_success=_time(record.succeeded_at),
-                last_failure=_time(record.failed_at),
+                last_success=time_text(record.succeeded_at),
+                last_failure=time_text(record.failed_at),
                 failures=record.failures,
                 error=record.error,
-                next_run=_time(record.next_run_at),
+                next_run=time_text(record.next_run_at),
             )
             for record in jobs
         ],
@@ -121,8 +121,8 @@ def refused_facts(
             code=row.quarantine.code,
             why=f"{row.quarantine.code} {row.quarantine.text}".strip(),
             process_id=row.quarantine.process_id,
-            since=_time(row.quarantine.since) or "",
-            next_try=_time(row.quarantine.retry_at),
+            since=time_text(row.quarantine.since) or "",
+            next_try=time_text(row.quarantine.retry_at),
             attempts=row.quarantine.attempts,
         )
         for row in picture.rows.values()
@@ -137,7 +137,7 @@ def refused_facts(
             code="",
             why=one.reason,
             process_id=None,
-            since=_time(since) or "",
+            since=time_text(since) or "",
             next_try=None,
             attempts=0,
         )
@@ -148,7 +148,7 @@ def refused_facts(
 
 def _baseline(state: OperatorState, *, automatic: bool) -> str:
     if state.baseline:
-        return f"{state.baseline} at {_time(state.baseline_at)}"
+        return f"{state.baseline} at {time_text(state.baseline_at)}"
     if automatic:
         return "unknown; the next full load makes it known (first_full_load = automatic)"
     return "unknown: no full load is sent until `resync OPERATOR --adopt N`"
@@ -156,21 +156,22 @@ def _baseline(state: OperatorState, *, automatic: bool) -> str:
 
 def _source(state: OperatorState) -> str:
     if state.source_failing_since is not None:
-        return f"unreadable since {_time(state.source_failing_since)}"
+        return f"unreadable since {time_text(state.source_failing_since)}"
     if state.last_read_at is None:
         return "never read"
     complete = "complete" if state.last_complete_at == state.last_read_at else "not complete"
-    return f"read {_time(state.last_read_at)}, {complete}"
+    return f"read {time_text(state.last_read_at)}, {complete}"
 
 
 def _trouble(state: OperatorState) -> str | None:
     trouble = state.trouble
     if trouble is None:
         return None
-    since, next_try = _time(trouble.since), _time(trouble.next_try)
+    since, next_try = time_text(trouble.since), time_text(trouble.next_try)
     fix = f"; fix: {trouble.hint}" if trouble.hint else ""
     return f"{trouble.text} (since {since}, {trouble.failures} times, next try {next_try}){fix}"
 
 
-def _time(seconds: float | None) -> str | None:
+def time_text(seconds: float | None) -> str | None:
+    """A time for people and machines: RFC 3339, UTC, whole seconds."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

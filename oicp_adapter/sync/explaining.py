@@ -1,0 +1,109 @@
+"""Why Hubject believes what it believes about one EVSE (P8): source value → rule → status → push → answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from oicp_adapter.core.plan import Mode, PlanPolicy, make_plan
+from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.sync.facts import time_text
+
+
+class PushFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One push that had the EVSE in it. Times are RFC 3339, UTC."""
+
+    at: str
+    action: str
+    status: str
+    reason: str
+    outcome: str
+    code: str
+    text: str
+    process_id: str | None
+    push_id: int
+
+
+class EvseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One EVSE. Members are the keys of `explain --json`; None: not known or does not apply."""
+
+    operator: str
+    evse_id: str
+    source_says: str
+    """The value and the status it maps to."""
+    rule: str
+    source_time: str | None
+    missing_since: str | None
+    hubject_holds: str
+    presence: str
+    acknowledged_at: str | None
+    confirmed_by_full_load_at: str | None
+    in_doubt_since: str | None
+    quarantine: str | None
+    withheld: str | None
+    waiting_since: str | None
+    next: str
+    history: list[PushFacts]
+
+
+def explained(
+    operator: str,
+    row: EvseRow,
+    state: OperatorState,
+    history: Iterable[PushFacts],
+    *,
+    policy: PlanPolicy,
+    now: float,
+) -> EvseFacts:
+    """Everything known about one EVSE."""
+    full = state.last_full_at
+    confirmed = full is not None and row.status_at is not None and full > row.status_at and row.acknowledged
+    return EvseFacts(
+        operator=operator,
+        evse_id=row.wire_id,
+        source_says=f"{row.value or '(no value)'} → {row.desired or 'not published'}",
+        rule=row.rule,
+        source_time=time_text(row.source_time),
+        missing_since=time_text(row.first_missing),
+        hubject_holds=row.status or "nothing acknowledged",
+        presence=row.presence,
+        acknowledged_at=time_text(row.status_at),
+        confirmed_by_full_load_at=time_text(full) if confirmed else None,
+        in_doubt_since=time_text(row.in_doubt_since),
+        quarantine=_quarantine(row),
+        withheld=row.withheld or None,
+        waiting_since=time_text(row.changed_at),
+        next=_next(row, policy, now=now),
+        history=list(history),
+    )
+
+
+def _quarantine(row: EvseRow) -> str | None:
+    entry = row.quarantine
+    if entry is None:
+        return None
+    answer = f"{entry.code} {entry.text}".strip()
+    return (
+        f"{answer} (Process-ID {entry.process_id or 'none'}, since {time_text(entry.since)}, "
+        f"refused {entry.attempts} times, tried again at {time_text(entry.retry_at)})"
+    )
+
+
+def _next(row: EvseRow, policy: PlanPolicy, *, now: float) -> str:
+    """What a cycle would do with it now."""
+    if row.withheld:
+        return f"nothing while the {row.withheld} guard withholds it"
+    if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
+        return f"pushed again with its latest status after {time_text(row.in_doubt_since + policy.settle)}"
+    plan = make_plan([row], policy, now=now, complete=True, mode=Mode.DELTA)
+    if plan.changes:
+        change = plan.changes[0]
+        return f"{change.action} to {change.status or 'nothing'} with the next delta: {change.reason}"
+    if row.quarantine is not None:
+        return f"tried again alone at {time_text(row.quarantine.retry_at)}, or when its status changes"
+    if row.reassert_at is not None:
+        return f"asserted once more after {time_text(row.reassert_at)}, because it was in doubt"
+    if row.first_missing is not None and row.held:
+        return "withdrawn when a complete read misses it again, unless it comes back"
+    return "nothing: Hubject holds what the source says"
