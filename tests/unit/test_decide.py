@@ -1,0 +1,96 @@
+"""A plan that has passed the guards: what they withhold stays, everything else goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from oicp_adapter.core.guards import Allowance, GuardPolicy
+from oicp_adapter.core.model import Cause, EvseStatus
+from oicp_adapter.core.plan import Mode, PlanPolicy
+from oicp_adapter.core.records import EvseRow, OperatorState, Presence
+from oicp_adapter.sync.decide import Decider, Decision
+
+NOW = 1_800_000_000.0
+GONE: dict[str, Any] = {"first_missing": NOW - 60}
+STALE: dict[str, Any] = {"desired": EvseStatus.UNKNOWN, "cause": Cause.STALE}
+BUSY: dict[str, Any] = {"desired": EvseStatus.OCCUPIED}
+
+
+def rows_of(prefix: str, count: int, /, **more: Any) -> list[EvseRow]:
+    known = EvseRow(
+        key="",
+        wire_id="",
+        source_id="",
+        presence=Presence.PRESENT,
+        status=EvseStatus.AVAILABLE,
+        desired=EvseStatus.AVAILABLE,
+    )
+    names = [f"{prefix}{number}" for number in range(count)]
+    return [msgspec.structs.replace(known, key=name, wire_id=name, source_id=name, **more) for name in names]
+
+
+def decide(
+    *groups: list[EvseRow], state: OperatorState | None = None, allowed: int | None = None
+) -> Decision:
+    decider = Decider(operator="slb", plan=PlanPolicy(), guards=GuardPolicy())
+    return decider.decide(
+        {row.key: row for group in groups for row in group},
+        state or OperatorState(),
+        now=NOW,
+        complete=True,
+        mode=Mode.DELTA,
+        allowance=Allowance(withdrawals=allowed),
+    )
+
+
+def going(decision: Decision) -> set[str]:
+    return {change.key for change in decision.plan.changes}
+
+
+def test_a_refused_withdrawal_holds_back_the_withdrawals_only() -> None:
+    # A lost region in the export stops every other status of the fleet.
+    decision = decide(rows_of("gone", 20, **GONE), rows_of("busy", 3, **BUSY), rows_of("rest", 77))
+    assert going(decision) == {"busy0", "busy1", "busy2"}
+    assert set(decision.withheld.values()) == {"withdrawal"}
+    assert len(decision.withheld) == 20
+
+
+def test_an_allowed_withdrawal_goes_out() -> None:
+    # The printed command does nothing.
+    gone = rows_of("gone", 20, **GONE)
+    assert len(going(decide(gone, rows_of("rest", 80), allowed=20))) == 20
+    assert going(decide(gone, rows_of("rest", 80), allowed=19)) == set()
+
+
+def test_an_allowed_withdrawal_does_not_open_the_other_guards() -> None:
+    # Whoever allows twenty removals also greys out the fleet.
+    decision = decide(rows_of("gone", 20, **GONE), rows_of("dead", 80, **STALE), allowed=20)
+    assert len(going(decision)) == 20
+    assert set(decision.withheld.values()) == {"mass_unknown"}
+
+
+def test_the_mass_guard_s_clock_runs_while_it_refuses_and_stops_when_it_is_over() -> None:
+    # Fifteen minutes never pass; or the next outage is believed at once.
+    dead = rows_of("dead", 80, **STALE)
+    first = decide(dead)
+    assert (first.mass_since, going(first)) == (NOW, set())
+    later = decide(dead, state=OperatorState(mass_since=NOW - 900))
+    assert (later.mass_since, len(going(later))) == (NOW - 900, 80)
+    assert decide(rows_of("rest", 80), state=OperatorState(mass_since=NOW - 900)).mass_since is None
+
+
+def test_several_guards_are_all_told() -> None:
+    # The engineer repairs one thing, and the next refusal follows.
+    decision = decide(rows_of("gone", 20, **GONE), rows_of("dead", 80, **STALE))
+    assert sorted(refusal.guard.value for refusal in decision.refusals) == ["mass_unknown", "withdrawal"]
+
+
+def test_a_first_run_that_nobody_can_read_publishes_nothing() -> None:
+    # With the wrong vocabulary the fleet appears at Hubject as Unknown.
+    new: dict[str, Any] = {"presence": Presence.ABSENT, "status": None}
+    unmapped = rows_of("odd", 60, **new, desired=EvseStatus.UNKNOWN, cause=Cause.UNMAPPED)
+    decision = decide(unmapped, rows_of("good", 40, **new))
+    assert going(decision) == set()
+    assert set(decision.withheld.values()) == {"first_run"}
