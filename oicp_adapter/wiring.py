@@ -28,6 +28,8 @@ from oicp_adapter.hub import (
     certificate_facts,
     expiry_warning,
 )
+from oicp_adapter.hub.handshake import handshake
+from oicp_adapter.hub.tls import build_context
 from oicp_adapter.ledger.location import parse_url
 from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
 from oicp_adapter.ledger.memory import MemoryLedger
@@ -117,7 +119,7 @@ class Wiring:
 
     def ledger(self, key: str) -> SqliteLedger:
         """The operator's ledger, on a connection of its own."""
-        return self.store.operator(self._base_url, self.settings.operators[key].operator_id.key)
+        return self.store.operator(self.base_url, self.settings.operators[key].operator_id.key)
 
     def lock(self, key: str, *, verb: str) -> OperatorLock:
         """The right to push for an operator; acquire it before anything else is opened."""
@@ -204,7 +206,8 @@ class Wiring:
         return certificate_facts(tls.cert_file, now=self._clock.now(), ca_file=tls.ca_file)
 
     @property
-    def _base_url(self) -> str:
+    def base_url(self) -> str:
+        """The Hubject of this configuration."""
         hubject = self.settings.hubject
         return hubject.base_url or BASE_URLS[hubject.environment]
 
@@ -277,8 +280,37 @@ class Wiring:
             chance=random.SystemRandom().random,
         )
 
+    def verify_tls_files(self, key: str) -> None:
+        """Load the operator's TLS files as a push would. Raises CertificateError."""
+        tls = self._tls(key)
+        if tls is not None:
+            build_context(tls, now=self._clock.now())
+
+    def expires_soon(self, key: str) -> bool:
+        """Whether the operator's certificate is due for renewal."""
+        facts = self.certificate(key)
+        return facts is not None and expiry_warning(facts.days_left) is not None
+
+    def handshake(self, key: str) -> str:
+        """Shake hands with Hubject without a request. Raises HubFailed, CertificateError."""
+        return handshake(self._hub_options(key), now=self._clock.now())
+
+    def _hub_options(self, key: str) -> HubOptions:
+        hubject = self.settings.hubject
+        return HubOptions(
+            base_url=self.base_url,
+            tls=self._tls(key),
+            proxy=hubject.proxy.get_secret_value() if hubject.proxy is not None else None,
+            connect_timeout=hubject.connect_timeout,
+            timeout=hubject.timeout,
+            full_load_timeout=hubject.full_load_timeout,
+            attempts=hubject.retry_attempts,
+            retry_total=hubject.retry_total,
+            calls_per_minute=hubject.calls_per_minute,
+        )
+
     def _hub(self, key: str) -> HubClient:
-        hubject, log = self.settings.hubject, self._log.bind(operator=key)
+        log = self._log.bind(operator=key)
 
         def on_retry(answer: Answer, wait: float) -> None:
             log.emit(
@@ -290,18 +322,9 @@ class Wiring:
                 wait=round(wait, 2),
             )
 
-        options = HubOptions(
-            base_url=self._base_url,
-            tls=self._tls(key),
-            proxy=hubject.proxy.get_secret_value() if hubject.proxy is not None else None,
-            connect_timeout=hubject.connect_timeout,
-            timeout=hubject.timeout,
-            full_load_timeout=hubject.full_load_timeout,
-            attempts=hubject.retry_attempts,
-            retry_total=hubject.retry_total,
-            calls_per_minute=hubject.calls_per_minute,
+        return HubClient(
+            self._hub_options(key), clock=self._clock, stopping=self._stop.is_set, on_retry=on_retry
         )
-        return HubClient(options, clock=self._clock, stopping=self._stop.is_set, on_retry=on_retry)
 
     def _tls(self, key: str) -> TlsOptions | None:
         operator, ca_file = self.settings.operators[key], self.settings.hubject.ca_file
@@ -316,7 +339,7 @@ class Wiring:
 
     def _warn_of_expiry(self, key: str) -> None:
         facts = self.certificate(key)
-        if facts is not None and expiry_warning(facts.days_left) is not None:
+        if facts is not None and self.expires_soon(key):
             self._log.emit(
                 events.CERTIFICATE_EXPIRES, operator=key, days_left=facts.days_left, subject=facts.subject
             )

@@ -24,6 +24,7 @@ from oicp_adapter.errors import worst_exit_code
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from oicp_adapter.checking import Finding
     from oicp_adapter.settings import Settings
     from oicp_adapter.sync.cycle import Preview
     from oicp_adapter.sync.explaining import EvseFacts
@@ -240,6 +241,43 @@ def quarantine_list(
         )
     console().print(table)
     return 0
+
+
+@verb
+def check(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Configuration, certificate, ledger, source, mapping and TLS to Hubject: one line each; sends no request.
+
+    Examples: oicp-adapter check · oicp-adapter check slb --json
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.checking import findings
+
+    found = []
+    with _looking(settings) as wiring:
+        for key in chosen(settings, operator):
+            for finding in findings(wiring, key):
+                found.append(finding)
+                if not as_json:
+                    _show_finding(finding)
+    if as_json:
+        data_json(found)
+    return worst_exit_code(finding.exit_code for finding in found)
+
+
+def _show_finding(finding: Finding) -> None:
+    colour = {"ok": "green", "warning": "yellow", "failed": "red"}[finding.verdict]
+    out = console()
+    out.print(f"[{colour}]{finding.verdict:<8}[/{colour}]", f"{finding.operator} {finding.what}:", end=" ")
+    out.print(finding.text, markup=False)
+    for line in finding.sample:
+        out.print(f"           {line}", markup=False)
+    if finding.fix:
+        out.print(f"           fix: {finding.fix}", markup=False)
 
 
 @verb

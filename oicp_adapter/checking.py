@@ -1,0 +1,164 @@
+"""`check`: is everything there to begin with? One finding per line, each with its exit code and fix.
+
+Looks at the files, reads the source once, and shakes hands with Hubject without a request. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from typing import Literal
+
+import msgspec
+
+from oicp_adapter.core.guards import first_run_guard
+from oicp_adapter.core.model import MappedFleet
+from oicp_adapter.core.records import EvseRow
+from oicp_adapter.errors import AdapterError
+from oicp_adapter.wiring import Wiring
+
+SAMPLE = 10
+"""Mapped EVSEs shown, spread over the whole fleet."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `check`."""
+
+    operator: str
+    what: str
+    """configuration, certificate, ledger, source, mapping or hubject."""
+    verdict: Literal["ok", "warning", "failed"]
+    text: str
+    fix: str = ""
+    exit_code: int = 0
+    sample: list[str] = []
+    """A few mapped EVSEs: "DE*ABC*E1  CHARGING → Occupied"."""
+
+
+def findings(wiring: Wiring, key: str) -> Iterator[Finding]:
+    """Check one operator, in the order in which things are needed."""
+    operator = wiring.settings.operators[key]
+    yield Finding(
+        operator=key,
+        what="configuration",
+        verdict="ok",
+        text=f"{operator.id} ({operator.name}) at {wiring.base_url}",
+    )
+    yield from _guarded(key, "certificate", lambda: _certificate(wiring, key))
+    yield from _guarded(key, "ledger", lambda: _ledger(wiring, key))
+    yield from _guarded(key, "source", lambda: _source(wiring, key))
+    yield from _guarded(key, "hubject", lambda: _hubject(wiring, key))
+
+
+def _guarded(key: str, what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return look()
+    except AdapterError as error:
+        return [
+            Finding(
+                operator=key,
+                what=what,
+                verdict="failed",
+                text=error.message,
+                fix=error.hint,
+                exit_code=error.exit_code,
+            )
+        ]
+
+
+def _certificate(wiring: Wiring, key: str) -> list[Finding]:
+    facts = wiring.certificate(key)
+    if facts is None:
+        return [
+            Finding(operator=key, what="certificate", verdict="ok", text="not needed: plain http on loopback")
+        ]
+    wiring.verify_tls_files(key)
+    text = f"{facts.subject}, {facts.days_left} days left"
+    operator_id = wiring.settings.operators[key].operator_id
+    problems = []
+    if not facts.chain_complete:
+        problems.append("the chain up to a root is not complete")
+    if wiring.expires_soon(key):
+        problems.append("it expires soon: order a new one from Hubject")
+    named = facts.subject.upper().replace("*", "")
+    if operator_id.key.replace("*", "") not in named:
+        problems.append(
+            f"its subject does not name {operator_id.wire}; Hubject decides whether it is this operator's"
+        )
+    return [
+        Finding(
+            operator=key,
+            what="certificate",
+            verdict="warning" if problems else "ok",
+            text="; ".join([text, *problems]),
+        )
+    ]
+
+
+def _ledger(wiring: Wiring, key: str) -> list[Finding]:
+    if not wiring.has_ledger():
+        text = "none yet: the first run makes it, and begins with an unknown baseline"
+    else:
+        text = f"{len(wiring.ledger(key).load().rows)} EVSEs known"
+    holder = wiring.holder(key)
+    pushing = f"; {holder} pushes now" if holder else ""
+    return [Finding(operator=key, what="ledger", verdict="ok", text=text + pushing)]
+
+
+def _source(wiring: Wiring, key: str) -> list[Finding]:
+    with wiring.preview(key) as operator_sync:
+        seen = operator_sync.preview()
+    read, fleet = seen.read, seen.fleet
+    source = Finding(
+        operator=key,
+        what="source",
+        verdict="ok" if read.complete and not read.problems else "warning",
+        text="; ".join(
+            [f"{len(read.records)} records", *([] if read.complete else ["not complete"]), *read.problems[:3]]
+        ),
+        sample=_sample(fleet),
+    )
+    return [source, _mapping(key, fleet), *_first_load(key, seen.rows.values())]
+
+
+def _mapping(key: str, fleet: MappedFleet) -> Finding:
+    counts = Counter(one.status.value if one.status else "not published" for one in fleet.desired.values())
+    text = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing"
+    problems = [f"unmapped {one.value!r} ({one.count})" for one in fleet.unmapped]
+    fixes = [one.hint for one in fleet.unmapped]
+    if fleet.rejected:
+        problems.append(f"{len(fleet.rejected)} not publishable, first: {fleet.rejected[0].reason}")
+    return Finding(
+        operator=key,
+        what="mapping",
+        verdict="warning" if problems else "ok",
+        text="; ".join([text, *problems]),
+        fix="; ".join(fixes),
+    )
+
+
+def _first_load(key: str, rows: Collection[EvseRow]) -> list[Finding]:
+    refusal = first_run_guard(rows)
+    if refusal is None:
+        return []
+    return [
+        Finding(
+            operator=key,
+            what="first load",
+            verdict="failed",
+            text=refusal.text,
+            fix=refusal.hint,
+            exit_code=3,
+        )
+    ]
+
+
+def _hubject(wiring: Wiring, key: str) -> list[Finding]:
+    agreed = wiring.handshake(key)
+    return [Finding(operator=key, what="hubject", verdict="ok", text=f"{agreed}; no request was sent")]
+
+
+def _sample(fleet: MappedFleet) -> list[str]:
+    every = list(fleet.desired.values())
+    step = max(1, len(every) // SAMPLE)
+    return [f"{one.wire_id}  {one.value} → {one.status or 'not published'}" for one in every[::step][:SAMPLE]]
