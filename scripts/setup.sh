@@ -29,7 +29,7 @@ set_up() {
     exec 9<&-
 }
 
-_pip() { .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check "$@"; }
+_pip() { .venv/bin/python -m pip install -qq --no-input --disable-pip-version-check "$@"; }
 
 _note() { cat .venv/set-up 2>/dev/null || true; }
 
