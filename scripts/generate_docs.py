@@ -10,6 +10,7 @@ import difflib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from enum import EnumType
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -37,7 +38,7 @@ Upper or lower case is the same, a `-` in an operator's name is written `_`, and
 variable under this prefix that names no setting is an error.
 
 **Secrets.** `${NAME}` in any text of the file is replaced by the environment variable of that name, which must be set
-and not empty. No message and no log line repeats a value of the configuration.
+and not empty. No error about the configuration repeats a value, and secrets are never logged.
 
 **Errors.** All problems are told at once, each with its path and how to correct it; the exit code is 2.
 
@@ -106,9 +107,11 @@ def _kind(field: FieldInfo) -> str:
     for kind in (each for metadata in _all_metadata(field) for each in metadata):
         if isinstance(kind, Kind):
             return kind.text
-    if get_origin(field.annotation) is Literal:
-        return " or ".join(f'`"{value}"`' for value in get_args(field.annotation))
-    return "text"
+    kind = field.annotation
+    values = (
+        list(kind) if isinstance(kind, EnumType) else get_args(kind) if get_origin(kind) is Literal else ()
+    )
+    return ", ".join(f'`"{value}"`' for value in values) or "text"
 
 
 def _all_metadata(field: FieldInfo) -> Iterator[Any]:

@@ -24,7 +24,6 @@ from oicp_adapter.settings.fields import (
     BaseUrl,
     Duration,
     FilePath,
-    Kind,
     LedgerUrl,
     ProxyUrl,
     Share,
@@ -81,7 +80,7 @@ class DeliverySettings(Table):
 
     settle: Duration = default("60s")
     """How long Hubject may still apply a request after we gave up waiting. EVSEs in doubt are not pushed before."""
-    missing: Annotated[Missing, Kind('"EvseNotFound", "delete" or "keep"')] = Missing.EVSE_NOT_FOUND
+    missing: Missing = Missing.EVSE_NOT_FOUND
     """What becomes of an EVSE that is gone from the source: pushed as `EvseNotFound`, sent as OICP `delete`, or kept
     with its last status and a warning. `EvseNotFound`, because it can be taken back by the next status."""
     missing_after: Duration = default("60s")
@@ -126,8 +125,6 @@ class Settings(BaseSettings):
         case_sensitive=True,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
-        env_prefix="OICP_ADAPTER__",
-        env_nested_delimiter="__",
     )
 
     hubject: HubjectSettings = HubjectSettings()

@@ -61,9 +61,8 @@ class Cron:
     @property
     def shortest_gap(self) -> float:
         """The fewest seconds between two runs on days that follow each other."""
-        minutes, hours = (
-            _expand(text, field) for text, field in zip(self.expression.split(), _FIELDS, strict=False)
-        )
+        minute_text, hour_text, *_ = self.expression.split()
+        minutes, hours = _expand(minute_text, _FIELDS[0]), _expand(hour_text, _FIELDS[1])
         due = sorted(hour * 60 + minute for hour in hours for minute in minutes)
         return 60.0 * min(after - before for before, after in pairwise([*due, due[0] + 24 * 60]))
 

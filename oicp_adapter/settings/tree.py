@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -22,7 +23,7 @@ def dotted(location: Location) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            shown = part if _BARE.fullmatch(part) else f'"{part}"'
+            shown = part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
             text += f".{shown}" if text else shown
     return text
 
