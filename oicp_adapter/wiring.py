@@ -211,6 +211,13 @@ class Wiring:
         hubject = self.settings.hubject
         return hubject.base_url or BASE_URLS[hubject.environment]
 
+    def patience(self, key: str) -> float:
+        """Seconds after which a worker that has finished no job is stuck."""
+        interval = self.settings.operators[key].schedule.delta
+        between = interval.seconds if isinstance(interval, Interval) else interval.shortest_gap
+        hubject = self.settings.hubject
+        return max(60.0, 3 * between) + hubject.full_load_timeout + hubject.retry_total
+
     def _plan_policy(self) -> PlanPolicy:
         delivery = self.settings.delivery
         return PlanPolicy(

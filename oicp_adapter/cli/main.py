@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oicp_adapter import __version__
-from oicp_adapter.cli import demo, pushing, reading, simulate
+from oicp_adapter.cli import demo, pushing, reading, setup, simulate
 from oicp_adapter.cli.common import ConfigOption, talk
 
 app = typer.Typer(
@@ -59,6 +59,8 @@ app.command()(reading.plan)
 app.command()(reading.status)
 app.command()(reading.explain)
 app.command()(reading.check)
+app.command()(setup.init)
+app.command()(setup.health)
 app.add_typer(quarantine, name="quarantine")
 app.command()(simulate.simulate)
 app.command()(demo.demo)

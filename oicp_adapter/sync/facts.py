@@ -146,6 +146,20 @@ def refused_facts(
     return found
 
 
+def ailing(
+    jobs: Iterable[JobRecord], *, running_since: float | None, patience: float, now: float
+) -> str | None:
+    """Why the daemon is not working for this operator; None if it is. `patience`: longest time without a finished
+    job, seconds."""
+    if running_since is None:
+        return "the daemon does not run"
+    ended = [time for job in jobs for time in (job.succeeded_at, job.failed_at) if time is not None]
+    quiet = now - max([*ended, running_since])
+    if quiet > patience:
+        return f"no job has ended for {quiet:.0f} s (longest expected: {patience:.0f} s)"
+    return None
+
+
 def _baseline(state: OperatorState, *, automatic: bool) -> str:
     if state.baseline:
         return f"{state.baseline} at {time_text(state.baseline_at)}"
