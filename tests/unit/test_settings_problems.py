@@ -163,6 +163,8 @@ def test_a_problem_says_how_to_correct_it() -> None:
     assert "known here: settle, missing" in problems(changed("settle", "xyz"))["delivery.xyz"]
     assert 'add id = "DE*ABC"' in problems(changed('id = "DE*SLB"', ""))["operators.slb.id"]
     assert "[operators.KEY]" in problems(MINIMAL.split("[operators")[0])["operators"]
+    attempts = problems(MINIMAL, {"OICP_ADAPTER__HUBJECT__RETRY_ATTEMPTS": "many"})["hubject.retry_attempts"]
+    assert attempts == "must be a whole number"
     often = problems(changed('"03:00"', '"*/5 3 * * *"'))["operators.slb.schedule.full"]
     assert "more often than every 10min" in often
     vocabulary = problems(changed('vocabulary = "ocpi"', 'vocabulary = "x"'))[
