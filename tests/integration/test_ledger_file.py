@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -351,17 +352,41 @@ def test_a_read_only_ledger_in_a_read_only_directory_can_be_read(locked_folder: 
     assert read(locked_folder / "ledger.db", read_only=True) == {"A": ROW}
 
 
+@contextmanager
+def as_owner(folder: Path) -> Iterator[None]:
+    """Do something in the locked folder that its owner may."""
+    user, mode = os.geteuid(), folder.stat().st_mode
+    os.seteuid(os.getuid())
+    folder.chmod(0o755)
+    (folder / "ledger.db").chmod(0o644)
+    try:
+        yield
+    finally:
+        folder.chmod(mode)
+        os.seteuid(user)
+
+
 def test_it_can_be_read_there_while_the_daemon_writes(locked_folder: Path) -> None:
     # The same side container, with the daemon at work: what it sees must be the latest, not the last checkpoint.
-    user = os.geteuid()
-    os.seteuid(os.getuid())
-    locked_folder.chmod(0o755)
-    (locked_folder / "ledger.db").chmod(0o644)
-    with SqliteStore.open(locked_folder / "ledger.db", now=NOW) as store:
+    with as_owner(locked_folder):
+        store = SqliteStore.open(locked_folder / "ledger.db", now=NOW)
         store.operator(URL, "DEABC").save([], OperatorState(), forget=["A"])
-        os.seteuid(user)
+    try:
         assert read(locked_folder / "ledger.db", read_only=True) == {}
-        os.seteuid(os.getuid())
+    finally:
+        with as_owner(locked_folder):
+            store.close()
+
+
+def test_changes_that_cannot_be_read_there_are_an_error_and_not_an_old_picture(locked_folder: Path) -> None:
+    # The daemon was killed and only a part of its files is mounted: yesterday's status is worse than none.
+    copy = locked_folder / "copy.db"
+    with as_owner(locked_folder), SqliteStore.open(locked_folder / "ledger.db", now=NOW) as store:
+        store.operator(URL, "DEABC").save([], OperatorState(), forget=["A"])
+        for end in ("", "-wal"):
+            shutil.copy(locked_folder / f"ledger.db{end}", f"{copy}{end}")
+    with pytest.raises(LedgerNotWritable):
+        read(copy, read_only=True)
 
 
 # Readers
