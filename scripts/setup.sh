@@ -11,7 +11,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 set_up() {
     _is_set_up "$1" && return
-    _python=$(_find_python) || exit 2
+    _python=$(find_python) || exit 2
     exec 9<requirements/run.lock
     "$_python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' # the shell keeps it, its end releases it
     if ! _is_set_up "$1"; then
@@ -45,7 +45,7 @@ _state() {
     printf '%s %s %s' "$PWD" "$(.venv/bin/python -V 2>&1)" "$(cat requirements/*.lock | cksum)"
 }
 
-_find_python() {
+find_python() {
     _without_venv=
     for _candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
         "$_candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
