@@ -148,3 +148,41 @@ class JobLog(Protocol):
 
     def jobs(self) -> list[JobRecord]:
         """All of them."""
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A person stopped the pushes of an operator for a while."""
+
+    since: float
+    until: float | None
+    """None: until somebody resumes."""
+    reason: str
+    by: str
+    """user@host"""
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person did."""
+
+    at: float
+    by: str
+    what: str
+
+
+class Pauses(Protocol):
+    """Stopping pushes for a while, audited."""
+
+    def pause(self, pause: Pause) -> None:
+        """Stop pushes; replaces an earlier pause."""
+
+    def resume(self, *, now: float, by: str) -> bool:
+        """Let pushes flow again; False if nothing was paused."""
+
+    def paused(self, *, now: float) -> Pause | None:
+        """The pause in force now; None if there is none or it has ended by itself."""
+
+    def note(self, entry: AuditEntry) -> None:
+        """Remember what a person did."""
+
+    def audit(self, limit: int) -> list[AuditEntry]:
+        """The newest entries, newest first."""

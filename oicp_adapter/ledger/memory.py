@@ -21,9 +21,10 @@ from oicp_adapter.core.records import (
 )
 from oicp_adapter.ledger import inbox
 from oicp_adapter.ledger.history import LIMITS, HistoryEntry, Kept, Limits, PushEntry, expired
+from oicp_adapter.ledger.pauses import paused_note
 from oicp_adapter.ledger.pushes import not_open, open_push, without_outcome
 from oicp_adapter.ledger.rejections import Since, with_since
-from oicp_adapter.ports import Command, CommandState, JobRecord
+from oicp_adapter.ports import AuditEntry, Command, CommandState, JobRecord, Pause
 
 
 class MemoryInbox:
@@ -97,11 +98,46 @@ class MemoryInbox:
         return changed
 
 
-class MemoryLedger(MemoryInbox):
-    """Ledger, Inbox and JobLog of one operator; gone with the process."""
+class MemoryPauses:
+    """`oicp_adapter.ports.Pauses` inside one process."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._pause: Pause | None = None
+        self._audit: list[AuditEntry] = []
+
+    def pause(self, pause: Pause) -> None:
+        """Stop pushes; replaces an earlier pause."""
+        self._pause = pause
+        self.note(paused_note(pause))
+
+    def resume(self, *, now: float, by: str) -> bool:
+        """Let pushes flow again; False if nothing was paused."""
+        if self._pause is None:
+            return False
+        self._pause = None
+        self.note(AuditEntry(at=now, by=by, what="resumed"))
+        return True
+
+    def paused(self, *, now: float) -> Pause | None:
+        """The pause in force now; None if there is none or it has ended by itself."""
+        pause = self._pause
+        return None if pause is None or (pause.until is not None and pause.until <= now) else pause
+
+    def note(self, entry: AuditEntry) -> None:
+        """Remember what a person did."""
+        self._audit.append(entry)
+
+    def audit(self, limit: int) -> list[AuditEntry]:
+        """The newest entries, newest first."""
+        return self._audit[::-1][:limit]
+
+
+class MemoryLedger(MemoryInbox, MemoryPauses):
+    """Ledger, Inbox, JobLog and Pauses of one operator; gone with the process."""
+
+    def __init__(self) -> None:
+        MemoryInbox.__init__(self)
+        MemoryPauses.__init__(self)
         self._rows: dict[str, EvseRow] = {}
         self._state_now = OperatorState()
         self._pushes: dict[int, PushEntry] = {}

@@ -24,12 +24,13 @@ from oicp_adapter.ledger import codec, faults, schema
 from oicp_adapter.ledger.database import Database
 from oicp_adapter.ledger.inbox import SqliteInbox
 from oicp_adapter.ledger.jobs import SqliteJobs
+from oicp_adapter.ledger.pauses import SqlitePauses
 from oicp_adapter.ledger.pushes import SqlitePushes, without_outcome
 from oicp_adapter.ledger.rejections import SqliteRejections
 
 
-class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs):
-    """Ledger, Inbox and JobLog of one operator at one Hubject, with a connection of its own.
+class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, SqlitePauses):
+    """Ledger, Inbox, JobLog and Pauses of one operator at one Hubject, with a connection of its own.
 
     For one thread at a time: a worker and a status reader each ask the store for their own.
     """

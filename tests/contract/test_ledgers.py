@@ -28,7 +28,7 @@ from oicp_adapter.errors import LedgerError
 from oicp_adapter.ledger.history import Limits
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
-from oicp_adapter.ports import CommandState, Inbox, JobLog, JobRecord, Ledger
+from oicp_adapter.ports import CommandState, Inbox, JobLog, JobRecord, Ledger, Pause
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -538,3 +538,27 @@ def test_every_ledger_is_a_ledger_an_inbox_and_a_job_log(ledger: AnyLedger) -> N
     assert as_ledger.load().rows == {}
     assert as_inbox.take(now=NOW) is None
     assert as_log.jobs() == []
+
+
+# Pauses
+
+
+def test_a_pause_holds_until_its_time_and_is_audited(ledger: AnyLedger) -> None:
+    # A pause that does not end keeps drivers looking at last week's picture.
+    ledger.pause(Pause(since=NOW, until=NOW + 60, reason="works at the backend", by="ann@ops"))
+    assert ledger.paused(now=NOW + 59) == Pause(
+        since=NOW, until=NOW + 60, reason="works at the backend", by="ann@ops"
+    )
+    assert ledger.paused(now=NOW + 60) is None
+    assert [(entry.by, entry.at) for entry in ledger.audit(10)] == [("ann@ops", NOW)]
+    assert "works at the backend" in ledger.audit(10)[0].what
+
+
+def test_resume_ends_a_pause_once(ledger: AnyLedger) -> None:
+    # Somebody resumes, and the pushes stay stopped.
+    ledger.pause(Pause(since=NOW, until=None, reason="cut-over", by="ann@ops"))
+    assert ledger.paused(now=NOW + 1e9) is not None
+    assert ledger.resume(now=NOW + 5, by="bob@ops")
+    assert ledger.paused(now=NOW + 6) is None
+    assert not ledger.resume(now=NOW + 7, by="bob@ops")
+    assert [entry.what for entry in ledger.audit(1)] == ["resumed"]
