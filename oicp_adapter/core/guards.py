@@ -87,30 +87,31 @@ def withdrawal_guard(
     allowed: int | None,
     operator: str,
 ) -> Refusal | None:
-    """P4: the withdrawals of the last 7 days and the planned ones, against the largest set of those days."""
-    if not planned:
-        return None
-    if allowed is not None and len(planned) <= allowed:
-        return None
+    """P4: the withdrawals of the last 7 days and the planned ones, against the largest set of those days.
+
+    What is in the account has passed already: it may be planned again after a lost answer.
+    """
     account = {row.key for row in rows if row.withdrawn_at is not None and now - row.withdrawn_at < WEEK}
-    total = len(account.union(planned))
+    fresh = set(planned) - account
+    if not fresh or (allowed is not None and len(fresh) <= allowed):
+        return None
+    total = len(account) + len(fresh)
     base = max(grown(state, published(rows), now=now).largest.values())
     if total <= policy.withdrawal_count or total <= policy.withdrawal_share * base:
         return None
-    earlier = total - len(planned)
-    names = [row.wire_id for row in rows if row.key in planned]
+    names = [row.wire_id for row in rows if row.key in fresh]
     return Refusal(
         guard=Guard.WITHDRAWAL,
         text=(
-            f"{len(planned)} EVSEs would leave the drivers' maps"
-            + (f" ({earlier} more did within 7 days)" if earlier else "")
+            f"{len(fresh)} EVSEs would leave the drivers' maps"
+            + (f" ({len(account)} more did within 7 days)" if account else "")
             + f": {total} of {base} is more than {policy.withdrawal_share:.0%}. Withheld: {_some(names)}"
         ),
         hint=(
             "if the source is wrong, repair it; if they are really gone: "
-            f"oicp-adapter resync {operator} --allow-withdrawal {len(planned)}"
+            f"oicp-adapter resync {operator} --allow-withdrawal {len(fresh)}"
         ),
-        keys=tuple(planned),
+        keys=tuple(sorted(fresh)),
     )
 
 

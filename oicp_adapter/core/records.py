@@ -245,7 +245,10 @@ def full_load_doubted(state: OperatorState) -> OperatorState:
 
 
 def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
-    """Hubject is known not to have it: left out of an applied fullLoad, or it answered so."""
+    """Hubject is known not to have it: left out of an applied fullLoad, or it answered so.
+
+    What the source still has keeps its quarantine: it was left out because of it.
+    """
     return replace(
         row,
         presence=Presence.ABSENT,
@@ -253,7 +256,7 @@ def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
         status_at=now,
         push_id=push_id if push_id is not None else row.push_id,
         in_doubt_since=None,
-        quarantine=None,
+        quarantine=None if row.first_missing is not None else row.quarantine,
         changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
     )
 

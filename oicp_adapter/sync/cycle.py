@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
 from oicp_adapter.core.guards import Allowance, Guard, Refusal, grown, published
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
-from oicp_adapter.core.plan import FullLoadPlan, Kind, Missing, Mode
-from oicp_adapter.core.records import EvseRow, OperatorState, recovered
+from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Missing, Mode
+from oicp_adapter.core.records import EvseRow, OperatorState, Presence, recovered
 from oicp_adapter.errors import SourceError
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.ports import Clock, Ledger, Source
@@ -149,7 +150,16 @@ class OperatorSync:
             report.read, report.complete = len(read.records), read.complete
             work.state = self._herald.source_read(read, work, now=now)
             self._observe(read, work, now, report, write=True)
-            self._deliver(work, mode, report, read=read, allowance=allowance, force=force, manual=bool(asked))
+            self._deliver(
+                work,
+                mode,
+                report,
+                now=now,
+                read=read,
+                allowance=allowance,
+                force=force,
+                manual=bool(asked),
+            )
         report.duration = self._clock.monotonic() - began
         self._finish(work, report)
         return report
@@ -220,32 +230,39 @@ class OperatorSync:
         mode: Mode,
         report: CycleReport,
         *,
+        now: float,
         read: SourceRead | None,
         allowance: Allowance,
         force: bool,
         manual: bool,
     ) -> None:
-        now = self._clock.now()
+        """`now` is the time of the read, however long reading and pushing take: one read is never two."""
         size_before = published(work.rows.values())
-        decision = self._decide(work, mode, now=now, read=read, allowance=allowance)
+        withdrawn_before = {key for key, row in work.rows.items() if row.withdrawn_at is not None}
+        decide = partial(self._decide, work, now=now, read=read, allowance=allowance)
+        decision = decide(mode)
         resting = work.state.trouble
         if resting is not None and not force and now < resting.next_try:
             report.failures.append((4, resting.text, resting.hint))
         else:
             if work.state.full_wanted and read is not None:
-                suspended = self._full_loader.suspended(work) and not manual
-                if suspended:
-                    report.full_load = ROLLING
-                    work.state = replace(work.state, full_wanted="")
-                else:
-                    self._full_loader.run(
-                        work, decision, allowance, now=now, complete=read.complete, report=report
+                if resting is not None and decision.plan.changes:
+                    self._publisher.publish(decision.plan, work, probe=True)  # a full load is no probe
+                    decision = decide(mode)
+                if work.stopped_by is None:
+                    mode = self._full_load(
+                        work, mode, decision, report, now=now, read=read, allowance=allowance, manual=manual
                     )
-                mode = Mode.RESYNC if report.full_load == ROLLING else mode
-                decision = self._decide(work, mode, now=self._clock.now(), read=read, allowance=allowance)
+                    decision = decide(mode)
             if work.stopped_by is None:
-                self._publisher.publish(decision.plan, work, probe=resting is not None)
+                probe = resting is not None and not work.answered
+                self._publisher.publish(decision.plan, work, probe=probe)
             self._settle_trouble(work, report)
+        report.withdrawn = sum(
+            1
+            for row in work.rows.values()
+            if row.withdrawn_at is not None and row.key not in withdrawn_before
+        )
         for refusal in decision.refusals:
             report.refuse(refusal)
         work.state = replace(work.state, mass_since=decision.mass_since)
@@ -253,6 +270,26 @@ class OperatorSync:
             work.state = grown(work.state, size, now=now)
         self._mark_withheld(decision, work)
         self._account(decision, work, report, now=now)
+
+    def _full_load(
+        self,
+        work: Work,
+        mode: Mode,
+        decision: Decision,
+        report: CycleReport,
+        *,
+        now: float,
+        read: SourceRead,
+        allowance: Allowance,
+        manual: bool,
+    ) -> Mode:
+        """The full load that is due, or what replaces it. Returns the mode of the rest of the cycle."""
+        if self._full_loader.suspended(work) and not manual:
+            report.full_load = ROLLING
+            work.state = replace(work.state, full_wanted="")
+        else:
+            self._full_loader.run(work, decision, allowance, now=now, complete=read.complete, report=report)
+        return Mode.RESYNC if report.full_load == ROLLING else mode
 
     def _mark_withheld(self, decision: Decision, work: Work) -> None:
         """So that `status` and `explain` can say which guard holds an EVSE back."""
@@ -270,7 +307,7 @@ class OperatorSync:
         before, answer = work.state.trouble, work.stopped_by
         if answer is not None:
             self._worsen(answer, work, report)
-        elif before is not None and work.requests:
+        elif before is not None and work.answered:
             work.state = replace(work.state, trouble=None)
             work.log.emit(events.HUB_RECOVERED, after=round(self._clock.now() - before.since, 1))
 
@@ -310,7 +347,16 @@ class OperatorSync:
             work.log.emit(events.SOURCE_UNKNOWN, evses=len(rows), since=round(now - last))
             self._ledger.save(rows, work.state)
             work.rows.update((row.key, row) for row in rows)
-        self._deliver(work, Mode.DELTA, report, read=None, allowance=NO_ALLOWANCE, force=False, manual=False)
+        self._deliver(
+            work,
+            Mode.DELTA,
+            report,
+            now=now,
+            read=None,
+            allowance=NO_ALLOWANCE,
+            force=False,
+            manual=False,
+        )
 
     def _account(self, decision: Decision, work: Work, report: CycleReport, *, now: float) -> None:
         plan = decision.plan
@@ -321,18 +367,23 @@ class OperatorSync:
         rows = work.rows.values()
         report.quarantined = sum(1 for row in rows if row.quarantine is not None)
         report.in_doubt = sum(1 for row in rows if row.in_doubt_since is not None)
-        report.backlog = sum(1 for change in plan.changes if not _done(change.key, work, change.status))
-        overdue = now - 2 * self._policy.delta_interval
+        report.backlog = sum(1 for change in plan.changes if not _done(change, work))
         for change in plan.changes:
-            fresh = change.kind in (Kind.NEW, Kind.STATUS, Kind.WITHDRAWAL) and not (
-                change.since is not None and change.since < overdue and change.presence.value == "present"
-            )
-            if fresh or change.kind is Kind.RESYNC:
+            if change.kind is Kind.RESYNC or self._fresh(change, now=now):
                 continue
             kind = change.kind.value
             report.found[kind] = report.found.get(kind, 0) + 1
-            if _done(change.key, work, change.status):
+            if _done(change, work) and not _refused(change, work):
                 report.healed[kind] = report.healed.get(kind, 0) + 1
+
+    def _fresh(self, change: Change, *, now: float) -> bool:
+        """An ordinary change that has not waited for longer than two delta intervals."""
+        if change.kind not in (Kind.NEW, Kind.STATUS, Kind.WITHDRAWAL):
+            return False
+        if change.since is None or change.presence is not Presence.PRESENT:
+            return True
+        due = change.since + (self._decider.plan.missing_after if change.removal else 0.0)
+        return due >= now - 2 * self._policy.delta_interval
 
     def _finish(self, work: Work, report: CycleReport) -> None:
         work.state = self._herald.refusals(report, work, keep=self._decider.plan.missing is Missing.KEEP)
@@ -340,9 +391,17 @@ class OperatorSync:
         self._herald.summary(report, work)
 
 
-def _done(key: str, work: Work, status: object) -> bool:
-    row = work.rows.get(key)
-    return row is None or row.quarantine is not None or (row.in_doubt_since is None and row.status is status)
+def _done(change: Change, work: Work) -> bool:
+    """Nothing more is to be sent for it now."""
+    row = work.rows[change.key]
+    if row.in_doubt_since is not None:
+        return False
+    gone = change.removal and row.presence is Presence.ABSENT
+    return gone or row.status is change.status or _refused(change, work)
+
+
+def _refused(change: Change, work: Work) -> bool:
+    return work.rows[change.key].quarantine is not None
 
 
 __all__ = ["APPLIED", "CyclePolicy", "OperatorSync", "Preview"]

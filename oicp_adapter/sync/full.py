@@ -119,6 +119,7 @@ class FullLoader:
                     work.log.emit(
                         events.FULL_SUSPENDED,
                         records=len(full.records),
+                        bytes=work.full_bytes,
                         duration=round(answer.duration, 1),
                         process_id=answer.process_id,
                     )

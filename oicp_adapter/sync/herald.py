@@ -109,9 +109,9 @@ class Herald:
                 continue
             if guard is Guard.BASELINE:
                 continue  # told daily below, whether or not a full load was asked for
-            state, due = noticed(
-                state, guard.value, signature(refusal.keys) + refusal.text, now=now, every=HOUR
-            )
+            # What it withholds, not the text: the text counts a fleet that grows and shrinks all day.
+            what = signature(refusal.keys) if refusal.keys else refusal.text
+            state, due = noticed(state, guard.value, what, now=now, every=HOUR)
             if due:
                 work.log.emit(
                     events.GUARD_REFUSED,

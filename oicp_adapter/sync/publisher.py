@@ -19,7 +19,7 @@ from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Plan
 from oicp_adapter.core.records import EvseRow, IntentRecord, OperatorState, PushIntent, PushRow
 from oicp_adapter.oicp.answers import Answer, Reaction
-from oicp_adapter.oicp.messages import PushRequest
+from oicp_adapter.oicp.messages import PushRequest, body
 from oicp_adapter.ports import Clock, Hub, Ledger
 from oicp_adapter.sync.isolation import Bundle, halves, isolate
 from oicp_adapter.telemetry import events
@@ -59,6 +59,10 @@ class Work:
     """Longest time from a change being seen to its acknowledgement, seconds."""
     kinds: dict[str, int] = field(default_factory=dict)
     """Acknowledged records by kind."""
+    full_bytes: int = 0
+    """Size of a fullLoad that ended in doubt."""
+    answered: bool = False
+    """Hubject answered at least one request readably."""
     stopped_by: Answer | None = None
     """The answer that ended sending early."""
 
@@ -147,12 +151,16 @@ class Publisher:
                 row = work.rows[key]
                 if row.acknowledged and row.status is status and row.wire_id == wire_id:
                     continue  # nothing new about it: no write
-                yield self._acknowledge(row, status, wire_id=wire_id, now=now, push_id=push_id)
+                after = self._acknowledge(row, status, wire_id=wire_id, now=now, push_id=push_id)
+                if row.quarantine is not None and row.quarantine.status is not status:
+                    after = replace(after, quarantine=row.quarantine)  # only its older status was accepted
+                yield after
             for key in full.leaves_out:
                 yield records.absent(work.rows[key], now=now, push_id=push_id)
 
         def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
             work.state = records.full_load_doubted(work.state)
+            work.full_bytes = body(request).length
             for row in work.rows.values():
                 yield records.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
 
@@ -238,6 +246,7 @@ class Publisher:
             work.in_doubt += count
         else:
             self._doubts = 0
+            work.answered = True
         if answer.reaction in (Reaction.APPLIED, Reaction.REFUSED):
             weight = 0.2 if self._round_trip else 1.0
             self._round_trip += weight * (answer.duration - self._round_trip)

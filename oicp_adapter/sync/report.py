@@ -26,6 +26,8 @@ class CycleReport:
     withheld: int = 0
     in_doubt: int = 0
     missing: int = 0
+    withdrawn: int = 0
+    """EVSEs that entered the guard's account in this cycle."""
     backlog: int = 0
     bundle: int = 0
     duration: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import structlog
@@ -14,12 +15,13 @@ class Lines:
 
     def __init__(self) -> None:
         self.all: list[tuple[str, dict[str, Any]]] = []
+        self.alarms: list[str] = []
+        """Names of warnings and errors, in order."""
 
-    def log(self, _level: int, event: str, **fields: Any) -> None:
+    def log(self, level: int, event: str, **fields: Any) -> None:
         self.all.append((event, fields))
-
-    def names(self) -> list[str]:
-        return [name for name, _ in self.all]
+        if level >= logging.WARNING:
+            self.alarms.append(event)
 
     def of(self, name: str) -> list[dict[str, Any]]:
         """The fields of every line of one event."""
@@ -27,6 +29,7 @@ class Lines:
 
     def clear(self) -> None:
         self.all.clear()
+        self.alarms.clear()
 
 
 def collecting(lines: Lines) -> EventLog:
