@@ -78,7 +78,7 @@ FULL_POSTPONED = _info(
 FULL_SUSPENDED = _error(
     "full.suspended",
     "Two full loads in a row got no answer; until one succeeds by hand a rolling resync replaces them.",
-    "Raise `[delivery] full_load_timeout`, ask Hubject with the Process-ID, then run `resync`.",
+    "Raise `[hubject] full_load_timeout`, ask Hubject with the Process-ID, then run `resync`.",
 )
 FULL_TOO_LARGE = _warning(
     "full.too_large",
@@ -187,9 +187,6 @@ EVSE_MISSING_KEPT = _warning(
 )
 CERTIFICATE_EXPIRES = _warning(
     "certificate.expires", "The client certificate expires soon.", "Order a new one from Hubject now."
-)
-SIMULATOR_RULE = _warning(
-    "demo.rule_broken", "The demo's simulator saw a rule broken.", "Report it: this is a bug."
 )
 
 CATALOGUE: dict[str, Event] = {
