@@ -176,6 +176,8 @@ def status(
 
 
 def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
+    from rich.markup import escape
+
     out = console()
     out.print(
         f"[bold]{key}[/bold] ({operator_id}): "
@@ -194,15 +196,18 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
     )
     out.print(f"  source          {facts.source}")
     if facts.hubject:
-        out.print(f"  [red]Hubject         {facts.hubject}[/red]")
+        out.print(f"  [red]Hubject         {escape(facts.hubject)}[/red]")
     if facts.certificate_days_left is not None:
         out.print(f"  certificate     {facts.certificate_days_left} days left")
     for job in facts.jobs:
         ran = f"last success {job.last_success or 'never'}, next {job.next_run or 'unknown'}"
         out.print(
             f"  {job.job:<15} {ran}"
-            + (f", [red]{job.failures} failures: {job.error}[/red]" if job.failures else "")
+            + (f", [red]{job.failures} failures: {escape(job.error)}[/red]" if job.failures else "")
         )
+    for refusal in facts.refusals:
+        out.print(f"  [red]refused         {escape(refusal.text)} (since {refusal.since})[/red]")
+        out.print(f"  fix             {escape(refusal.fix)}")
     for evse_id, guard in list(facts.withheld.items())[:SHOWN]:
         out.print(f"  withheld        {evse_id} ({guard})")
     if len(facts.withheld) > SHOWN:

@@ -10,7 +10,14 @@ HOUR, DAY = 3600.0, 86_400.0
 
 
 def noticed(
-    state: OperatorState, name: str, signature: str, *, now: float, every: float = HOUR
+    state: OperatorState,
+    name: str,
+    signature: str,
+    *,
+    now: float,
+    every: float = HOUR,
+    text: str = "",
+    fix: str = "",
 ) -> tuple[OperatorState, bool]:
     """The condition stands, described by `signature`. Returns the new state and whether to log it now."""
     before = state.notices.get(name)
@@ -18,7 +25,7 @@ def noticed(
     if before is not None and not due:
         return state, False
     since = before.since if before is not None else now
-    notice = Notice(signature=signature, since=since, logged_at=now)
+    notice = Notice(signature=signature, since=since, logged_at=now, text=text, fix=fix)
     return replace(state, notices={**state.notices, name: notice}), True
 
 

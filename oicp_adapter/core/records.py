@@ -97,6 +97,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
     since: float
     logged_at: float
+    text: str = ""
+    fix: str = ""
+    """What `status` says about it meanwhile; "" for what it shows in another way."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):

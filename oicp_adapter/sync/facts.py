@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.records import OperatorState, Picture
 from oicp_adapter.ports import JobRecord
+
+_STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL)
+"""Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +27,15 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """In a row."""
     error: str
     next_run: str | None
+
+
+class RefusalFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One guard that withholds something, and what to do about it."""
+
+    guard: str
+    since: str | None
+    text: str
+    fix: str
 
 
 class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +51,7 @@ class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     withheld: dict[str, str]
     """EvseID → guard."""
+    refusals: list[RefusalFacts]
     baseline: str
     last_full_load: str | None
     full_load_due: str | None
@@ -88,6 +102,11 @@ def operator_facts(
         rejected=rejected,
         missing=sum(1 for row in rows if row.first_missing is not None and row.held),
         withheld={row.wire_id: row.withheld for row in rows if row.withheld},
+        refusals=[
+            RefusalFacts(guard=guard, since=time_text(notice.since), text=notice.text, fix=notice.fix)
+            for guard in _STANDING
+            if (notice := state.notices.get(guard))
+        ],
         baseline=_baseline(state, automatic=automatic_baseline),
         last_full_load=time_text(state.last_full_at),
         full_load_due=state.full_wanted or None,

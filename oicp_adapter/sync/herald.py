@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.model import MappedFleet, Rejected, SourceRead
-from oicp_adapter.core.notices import DAY, HOUR, cleared, noticed
+from oicp_adapter.core.notices import DAY, cleared, noticed
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger
@@ -111,7 +111,7 @@ class Herald:
                 continue  # told daily below, whether or not a full load was asked for
             # What it withholds, not the text: the text counts a fleet that grows and shrinks all day.
             what = signature(refusal.keys) if refusal.keys else refusal.text
-            state, due = noticed(state, guard.value, what, now=now, every=HOUR)
+            state, due = noticed(state, guard.value, what, now=now, text=refusal.text, fix=refusal.hint)
             if due:
                 work.log.emit(
                     events.GUARD_REFUSED,
