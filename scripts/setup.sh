@@ -18,7 +18,10 @@ set_up() {
         say "setting up .venv (once, about a minute)"
         case $(_note) in
             "run $(_state)") rm .venv/set-up ;; # the same packages, and some more
-            *) rm -f .venv/set-up && "$_python" -m venv --clear .venv ;;
+            *)
+                rm -f .venv/set-up
+                "$_python" -m venv --clear .venv
+                ;;
         esac
         _pip --only-binary :all: --require-hashes -r "requirements/$1.lock"
         say "  packages installed"
