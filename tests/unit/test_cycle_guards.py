@@ -1,0 +1,217 @@
+"""P4 over many cycles: nights, weeks, slow leaks, slow reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oicp_adapter.core.guards import Allowance
+from oicp_adapter.core.model import EvseStatus, SourceRead
+from oicp_adapter.errors import SourceError
+from oicp_adapter.ports import CommandState
+from oicp_adapter.sync.resync import Resync
+from tests.fakes.answers import APPLIED_LATE, IN_DOUBT
+from tests.fakes.operator import Choices, Operator
+
+DAY = 86_400.0
+
+
+def names(first: int, last: int) -> list[str]:
+    return [f"E{number}" for number in range(first, last + 1)]
+
+
+def fleet(first: int, last: int, value: str = "AVAILABLE") -> dict[str, str]:
+    return dict.fromkeys(names(first, last), value)
+
+
+def shown(operator: Operator) -> int:
+    return sum(1 for status in operator.holds().values() if status != "EvseNotFound")
+
+
+def test_nine_percent_fewer_per_cycle_is_stopped_at_the_limit() -> None:
+    # A source that leaks a little with each export empties the map within the hour.
+    operator = Operator()
+    left = 1000
+    operator.published(fleet(1, left))
+    for _ in range(30):
+        left = int(left * 0.91)
+        operator.has(fleet(1, left))
+        operator.delta(after=10)
+        operator.delta(after=60)
+        assert shown(operator) >= 900
+    assert left < 60
+    assert shown(operator) == 910  # the first 9 % pass; the next would make 17 %
+    assert operator.state.baseline, "a full load was possible, and refused as well"
+    assert operator.full(after=10).full_load == "refused"
+    assert shown(operator) == 910
+
+
+def test_a_slow_shrink_within_the_limit_goes_on_for_ever() -> None:
+    # A fleet that closes one site a week needs a person every time.
+    operator = Operator()
+    left = 100
+    operator.published(fleet(1, left))
+    for _ in range(6):
+        left -= left // 10
+        operator.has(fleet(1, left))
+        operator.delta(after=8 * DAY)
+        assert operator.delta(after=60).exit_code == 0
+        assert shown(operator) == left
+
+
+def test_evses_that_return_give_their_share_back() -> None:
+    # Nightly maintenance of ten chargers uses the account up by Tuesday.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    for _ in range(7):
+        operator.has(fleet(11, 100))
+        operator.delta(after=60)
+        assert operator.delta(after=60).exit_code == 0
+        assert shown(operator) == 90
+        operator.has(fleet(1, 100))
+        operator.delta(after=60)
+        assert shown(operator) == 100
+
+
+def test_the_account_survives_restarts() -> None:
+    # A crash loop withdraws ten percent at every start.
+    operator = Operator()
+    left = 100
+    operator.published(fleet(1, left))
+    for _ in range(5):
+        left -= 9
+        operator.start()
+        operator.has(fleet(1, left))
+        operator.delta(after=10)
+        operator.delta(after=60)
+    assert shown(operator) == 91
+
+
+def test_three_nights_beside_a_thousand_evses_of_which_we_know_three_hundred() -> None:
+    # The first night deletes 700 EVSEs that another system pushed for the same operator.
+    operator = Operator(Choices(baseline=""))
+    operator.preload(dict.fromkeys(names(1, 1000), "Available"))
+    operator.has(fleet(1, 300))
+    for _ in range(3):
+        operator.delta(after=10)
+        assert operator.full(after=DAY).full_load == "refused"
+        operator.reconcile(after=300)
+        assert len(operator.holds()) == 1000
+    assert operator.full(after=10, adopt=299).full_load == "refused"
+    assert len(operator.holds()) == 1000
+    adopted = operator.full(after=10, adopt=300)
+    assert (adopted.full_load, adopted.exit_code) == ("applied", 0)
+    assert operator.holds() == dict.fromkeys(names(1, 300), "Available")
+    assert operator.state.baseline == "adopted"
+
+
+def test_a_fleet_that_goes_silent_is_believed_after_fifteen_minutes() -> None:
+    # A restarted heartbeat service greys out the network; or a real outage is hidden.
+    operator = Operator()
+    values = fleet(1, 20)
+    operator.has(values, last_seen=operator.clock.now())
+    operator.delta()
+    operator.passes(2701)
+    assert operator.delta().exit_code == 3
+    assert operator.delta(after=890).exit_code == 3
+    assert set(operator.holds().values()) == {"Available"}
+    assert operator.delta(after=10).exit_code == 0
+    assert set(operator.holds().values()) == {"Unknown"}
+
+
+def test_a_fleet_that_comes_back_in_time_never_turned() -> None:
+    # The quarter of an hour runs on from the last hiccup.
+    operator = Operator()
+    operator.has(fleet(1, 20), last_seen=operator.clock.now())
+    operator.delta()
+    operator.delta(after=2701)
+    operator.has(fleet(1, 20), last_seen=operator.clock.now())
+    assert operator.delta(after=60).exit_code == 0
+    operator.passes(2641 + 1)
+    operator.delta()
+    assert operator.delta(after=899).exit_code == 3
+    assert set(operator.holds().values()) == {"Available"}
+
+
+def test_a_read_slower_than_missing_after_is_still_one_read() -> None:
+    # A backend that answers after a minute lets chargers go on its first short answer.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.has(fleet(1, 9))
+    read = operator.source.read
+
+    def slow(now: float) -> SourceRead:
+        operator.passes(90)
+        return read(now)
+
+    operator.source.read = slow  # type: ignore[method-assign]
+    operator.delta(after=10)
+    assert operator.holds()["E10"] == "Available"
+    operator.delta(after=0)
+    assert operator.holds()["E10"] == "EvseNotFound"
+
+
+def test_a_full_load_slower_than_missing_after_does_not_make_two_reads_of_one() -> None:
+    # The nightly full load withdraws what the read before it missed for the first time.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.has(fleet(1, 9))
+    push = operator.hub.push
+
+    def slow(request: Any) -> Any:
+        operator.passes(90)
+        return push(request)
+
+    operator.hub.push = slow  # type: ignore[method-assign]
+    assert operator.full(after=10).full_load == "applied"
+    assert operator.holds()["E10"] == "Available"
+
+
+def test_the_guard_s_share_is_taken_when_a_withdrawal_is_sent_and_returned_if_it_did_not_happen() -> None:
+    # Refused or unreachable withdrawals use up the week; or a lost answer withdraws for free.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has(fleet(1, 99))
+    operator.delta(after=10)
+    operator.hub.script = [IN_DOUBT]
+    operator.delta(after=60)
+    assert operator.row("E100").withdrawn_at == operator.clock.now()
+    operator.has(fleet(1, 100))
+    operator.delta(after=60)
+    assert (operator.row("E100").withdrawn_at, operator.row("E100").status) == (None, EvseStatus.AVAILABLE)
+
+
+def test_an_allowance_is_used_up_over_the_steps_of_one_resync() -> None:
+    # `--allow-withdrawal 10` lets ten go at every step while the resync waits for a record in doubt.
+    operator = Operator()
+    operator.published(fleet(1, 60))
+    operator.has(fleet(11, 60))
+    operator.delta(after=10)
+    operator.has({**fleet(11, 60), "E60": "CHARGING"})
+    operator.hub.script = [APPLIED_LATE]
+    operator.delta(after=50)
+    resync = Resync(operator.sync, Allowance(withdrawals=10), now=operator.clock.now(), asked="test")
+    operator.passes(10)
+    assert resync.step(operator.clock.now()) is None
+    assert "in doubt" in resync.progress
+    assert shown(operator) == 50
+    operator.has(fleet(21, 60))
+    operator.passes(10)
+    resync.step(operator.clock.now())
+    operator.passes(60)
+    end = resync.step(operator.clock.now())
+    assert end is not None
+    assert (end.state, end.exit_code) == (CommandState.REFUSED, 3)
+    assert "--allow-withdrawal 10" in end.text
+    assert shown(operator) == 50
+
+
+@pytest.mark.parametrize("job", ["delta", "reconcile", "full"])
+def test_a_failed_read_plans_nothing_whatever_the_job(job: str) -> None:
+    # An unreadable file is taken for an empty fleet.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.source.failure = SourceError("no such file")
+    report = {"delta": operator.delta, "reconcile": operator.reconcile, "full": operator.full}[job](after=600)
+    assert (report.exit_code, operator.sent(), len(operator.holds())) == (5, [], 10)
