@@ -1,0 +1,297 @@
+"""Durability, full loads that are suspended, resyncs by hand: what the stories of cycles.yaml cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from oicp_adapter.core.guards import Allowance
+from oicp_adapter.core.model import EvseStatus
+from oicp_adapter.core.records import EvseRow, OperatorState, Presence, PushIntent, PushRow
+from oicp_adapter.errors import LedgerFull, SourceError
+from oicp_adapter.oicp.answers import Answer
+from oicp_adapter.oicp.messages import PushRequest
+from oicp_adapter.ports import CommandState
+from oicp_adapter.sync.resync import GIVE_UP_AFTER, Ended, Resync
+from tests.fakes.answers import (
+    APPLIED_LATE,
+    IN_DOUBT,
+    KILLED_AFTER,
+    STOPPED,
+    THROTTLED,
+    TOO_LARGE,
+    TRANSIENT,
+    UNREACHABLE,
+    refused,
+)
+from tests.fakes.hub import Crash
+from tests.fakes.operator import Choices, Operator, wire
+
+FLEET = {"E1": "AVAILABLE", "E2": "CHARGING"}
+
+
+def test_every_push_is_durable_before_its_first_byte_and_closed_by_its_answer() -> None:
+    # After a crash nobody knows that something was sent.
+    operator = Operator(Choices(calls_per_minute=1900))
+    order: list[str] = []
+    begin, finish, push = operator.ledger.begin, operator.ledger.finish, operator.hub.push
+
+    def begin_(intent: PushIntent) -> int:
+        order.append(f"intent {' '.join(record.key for record in intent.records)}")
+        return begin(intent)
+
+    def push_(request: PushRequest) -> Answer:
+        order.append("sent " + " ".join(name for name, _ in request.records))
+        return push(request)
+
+    def finish_(
+        row: PushRow, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()
+    ) -> None:
+        rows = list(rows)
+        order.append(f"{row.outcome} {' '.join(one.key for one in rows)}")
+        finish(row, rows, state, forget=forget)
+
+    operator.ledger.begin = begin_  # type: ignore[method-assign]
+    operator.ledger.finish = finish_  # type: ignore[method-assign, assignment]
+    operator.hub.push = push_  # type: ignore[method-assign]
+    operator.has(FLEET)
+    operator.delta()
+    operator.full(after=10)
+    assert order == [
+        "intent DEABCE1",
+        "sent DE*ABC*E1",
+        "applied DEABCE1",
+        "intent DEABCE2",
+        "sent DE*ABC*E2",
+        "applied DEABCE2",
+        "intent ",
+        "sent DE*ABC*E1 DE*ABC*E2",
+        "applied ",
+    ]
+
+
+@pytest.mark.parametrize("answer", [UNREACHABLE, TRANSIENT, STOPPED, THROTTLED, refused("018"), TOO_LARGE])
+def test_an_answer_that_says_nothing_was_applied_leaves_no_doubt_and_no_new_status(answer: Answer) -> None:
+    # Every hiccup of Hubject freezes the EVSE for a minute; or is taken for success.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({"E1": "INOPERATIVE", "E2": "CHARGING"})
+    operator.hub.script = [answer]
+    operator.delta(after=10)
+    row = operator.row("E1")
+    assert (row.status, row.presence, row.in_doubt_since) == (EvseStatus.AVAILABLE, Presence.PRESENT, None)
+
+
+def test_an_answer_that_could_not_be_stored_is_in_doubt_in_the_same_process() -> None:
+    # The disk is full for a minute; the push is neither known nor repeated.
+    operator = Operator()
+    operator.published(FLEET)
+    finish = operator.ledger.finish
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise LedgerFull("no space left")
+
+    operator.ledger.finish = full_disk  # type: ignore[method-assign]
+    operator.has({"E1": "CHARGING", "E2": "CHARGING"})
+    with pytest.raises(LedgerFull):
+        operator.delta(after=10)
+    operator.ledger.finish = finish  # type: ignore[method-assign]
+    operator.has(FLEET)
+    operator.sent()
+    assert operator.delta(after=10).in_doubt == 1
+    operator.delta(after=60)
+    assert operator.sent() == ["update E1=Available"]
+    assert operator.ledger.load().open_pushes == ()
+
+
+def test_nothing_is_sent_when_the_intent_cannot_be_stored() -> None:
+    # A read-only disk, and Hubject is changed behind the ledger's back.
+    operator = Operator()
+    operator.published(FLEET)
+
+    def full_disk(intent: PushIntent) -> int:
+        raise LedgerFull("no space left")
+
+    operator.ledger.begin = full_disk  # type: ignore[method-assign]
+    operator.has({"E1": "CHARGING"})
+    with pytest.raises(LedgerFull):
+        operator.delta(after=10)
+    assert operator.sent() == []
+
+
+def test_a_crash_in_a_withdrawal_leaves_its_share_in_the_account() -> None:
+    # A crash loop withdraws without limit.
+    operator = Operator()
+    operator.published({f"E{number}": "AVAILABLE" for number in range(1, 11)})
+    operator.has({f"E{number}": "AVAILABLE" for number in range(1, 10)})
+    operator.delta(after=10)
+    operator.hub.script = [KILLED_AFTER]
+    with pytest.raises(Crash):
+        operator.delta(after=60)
+    assert operator.row("E10").withdrawn_at == operator.clock.now()
+
+
+def test_a_second_full_load_without_an_answer_names_bytes_and_seconds_and_a_rolling_resync_takes_over() -> (
+    None
+):
+    # Every night the same full load times out and puts the whole fleet in doubt.
+    operator = Operator()
+    operator.published(FLEET)
+    for _ in range(2):
+        operator.hub.script = [IN_DOUBT]
+        operator.full(after=100)
+        operator.delta(after=60)
+    (line,) = operator.lines.of("full.suspended")
+    assert (line["records"], line["duration"]) == (2, 30.0)
+    assert line["bytes"] > 100
+    operator.forget()
+    report = operator.full(after=100)
+    assert (report.full_load, report.exit_code) == ("rolling", 0)
+    assert operator.sent() == ["update E1=Available E2=Occupied"]
+
+
+def test_a_full_load_by_hand_that_is_answered_ends_the_suspension() -> None:
+    # The nights stay without full loads although the timeout was raised.
+    operator = Operator()
+    operator.published(FLEET)
+    for _ in range(2):
+        operator.hub.script = [IN_DOUBT]
+        operator.full(after=100)
+        operator.delta(after=60)
+    assert operator.full(after=10).full_load == "rolling"
+    assert operator.sync.full(asked="resync #1", force=True).full_load == "applied"
+    assert operator.full(after=10).full_load == "applied"
+
+
+def test_a_quarantined_evse_left_out_of_a_full_load_keeps_waiting_for_its_time() -> None:
+    # Every night all bad EVSEs are tried again together with new ones.
+    operator = Operator()
+    operator.hub.no_data = {wire("E2")}
+    operator.has(FLEET)
+    operator.delta()
+    first = operator.row("E2").quarantine
+    operator.full(after=10)
+    assert first is not None
+    assert operator.row("E2").quarantine == first
+    assert operator.holds() == {"E1": "Available"}
+
+
+def test_a_full_load_that_accepts_the_refused_status_ends_the_quarantine() -> None:
+    # The EVSE is listed as refused although Hubject holds what the source says.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({"E1": "CHARGING", "E2": "CHARGING"})
+    operator.hub.script = [refused("018")]
+    operator.delta(after=10)
+    operator.has(FLEET)
+    operator.hub.script = [refused("018")]
+    operator.delta(after=10)
+    assert operator.row("E1").quarantine is not None
+    operator.full(after=10)
+    assert operator.row("E1").quarantine is None
+
+
+def test_a_preview_tells_and_changes_nothing() -> None:
+    # `plan` on the command line sends, or spoils the running daemon's picture.
+    operator = Operator(Choices(baseline=""))
+    operator.has(FLEET)
+    before = operator.ledger.load()
+    preview = operator.sync.preview()
+    assert [change.wire_id for change in preview.decision.plan.changes] == [wire("E1"), wire("E2")]
+    assert len(preview.full.records) == 2
+    assert (operator.sent(), operator.lines.all, operator.ledger.load()) == ([], [], before)
+
+
+# --- resync by hand ---------------------------------------------------------------------------------------
+
+
+def resync(operator: Operator, **allowed: int) -> Ended | None:
+    asked = Resync(operator.sync, Allowance(**allowed), now=operator.clock.now(), asked="resync #1")
+    return asked.step(operator.clock.now())
+
+
+def test_a_resync_says_how_many_records_hubject_took() -> None:
+    operator = Operator()
+    operator.published(FLEET)
+    end = resync(operator)
+    assert end == Ended(state=CommandState.DONE, exit_code=0, text="full load applied: 2 records")
+
+
+def test_a_refused_resync_says_what_to_type() -> None:
+    # "refused" and nothing else, at 03:00.
+    operator = Operator(Choices(baseline=""))
+    operator.has(FLEET)
+    end = resync(operator)
+    assert end is not None
+    assert (end.state, end.exit_code) == (CommandState.REFUSED, 3)
+    assert "oicp-adapter resync test --adopt 2" in end.text
+    assert end.text.startswith("no full load was sent; 2 changes were acknowledged")
+
+
+def test_a_resync_does_not_wait_for_a_probe_that_is_an_hour_away() -> None:
+    # The engineer renewed the certificate and is told to wait.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({"E1": "CHARGING", "E2": "CHARGING"})
+    operator.hub.script = [STOPPED]
+    operator.delta(after=10)
+    end = resync(operator)
+    assert end is not None
+    assert (end.state, operator.holds()) == (CommandState.DONE, {"E1": "Occupied", "E2": "Occupied"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(STOPPED, 4), (IN_DOUBT, 4), (UNREACHABLE, 4), (refused("999"), 4)]
+)
+def test_a_resync_that_hubject_does_not_take_has_failed(answer: Answer, code: int) -> None:
+    # A script goes on after a resync that never happened.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.hub.script = [answer]
+    end = resync(operator)
+    assert end is not None
+    assert (end.state, end.exit_code) == (CommandState.FAILED, code)
+
+
+def test_a_resync_of_an_unreadable_source_has_failed_with_the_source_s_code() -> None:
+    operator = Operator()
+    operator.published(FLEET)
+    operator.source.failure = SourceError("no such file", hint="put it there")
+    end = resync(operator)
+    assert end is not None
+    assert (end.state, end.exit_code) == (CommandState.FAILED, 5)
+    assert "no such file" in end.text
+
+
+def test_a_resync_waits_for_doubt_but_not_for_ever() -> None:
+    # A command that never ends; the full load stays due and the night does it.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.source.complete = False
+    asked = Resync(operator.sync, Allowance(), now=operator.clock.now(), asked="resync #1")
+    assert asked.step(operator.clock.now()) is None
+    assert asked.progress == "waiting: the read was not complete"
+    operator.passes(GIVE_UP_AFTER)
+    end = asked.step(operator.clock.now())
+    assert end is not None
+    assert (end.state, end.exit_code) == (CommandState.FAILED, 4)
+    assert operator.state.full_wanted == "resync #1"
+    operator.source.complete = True
+    operator.forget()
+    operator.delta(after=10)
+    assert operator.sent() == ["fullLoad E1=Available E2=Occupied"]
+
+
+def test_what_hubject_applies_later_than_settle_is_cured_by_the_re_assertion() -> None:
+    # One request in a million is applied ten minutes late, and the EVSE stays wrong for weeks.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({"E1": "CHARGING", "E2": "CHARGING"})
+    operator.hub.script = [APPLIED_LATE]
+    operator.delta(after=10)
+    operator.has(FLEET)
+    operator.delta(after=60)
+    operator.hub.held[wire("E1")] = EvseStatus.OCCUPIED  # the lost request, applied only now
+    operator.reconcile(after=540)
+    assert operator.holds()["E1"] == "Available"
