@@ -158,7 +158,7 @@ class OperatorSync:
                 read=read,
                 allowance=allowance,
                 force=force,
-                manual=bool(asked),
+                manual=force and bool(asked),  # the night asks too, but nobody waits for its full load
             )
         report.duration = self._clock.monotonic() - began
         self._finish(work, report)
