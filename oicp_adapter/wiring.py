@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Self, TextIO
 from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.guards import GuardPolicy
-from oicp_adapter.core.mapping import MappingRules, map_fleet
-from oicp_adapter.core.model import ConnectorState, EvseStatus, MappedFleet, SourceRecord
+from oicp_adapter.core.mapping import map_fleet
+from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
-from oicp_adapter.core.vocabulary import parse_target
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, OperatorJobs, schedule
 from oicp_adapter.hub import (
     CertificateFacts,
@@ -40,7 +39,7 @@ from oicp_adapter.ports import Clock, Ledger
 from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
-from oicp_adapter.sources.file import FileOptions, FileSource
+from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
 from oicp_adapter.sync.cycle import CyclePolicy, OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
@@ -195,7 +194,7 @@ class Wiring:
             )
             for entry in ledger.history(evse_key, HISTORY_SHOWN)
         ]
-        policy = self._plan_policy()
+        policy = self._plan_policy(key)
         return explained(key, row, picture.state, history, policy=policy, now=self._clock.now())
 
     def certificate(self, key: str) -> CertificateFacts | None:
@@ -218,10 +217,13 @@ class Wiring:
         hubject = self.settings.hubject
         return max(60.0, 3 * between) + hubject.full_load_timeout + hubject.retry_total
 
-    def _plan_policy(self) -> PlanPolicy:
+    def _plan_policy(self, key: str) -> PlanPolicy:
         delivery = self.settings.delivery
         return PlanPolicy(
-            settle=delivery.settle, missing=delivery.missing, missing_after=delivery.missing_after
+            settle=delivery.settle,
+            missing=delivery.missing,
+            missing_after=delivery.missing_after,
+            hold_available=self.settings.operators[key].mapping.hold_available or 0.0,
         )
 
     def _lock_path(self, key: str) -> Path:
@@ -233,11 +235,7 @@ class Wiring:
         delivery = settings.delivery
         decider = Decider(
             operator=key,
-            plan=PlanPolicy(
-                settle=delivery.settle,
-                missing=delivery.missing,
-                missing_after=delivery.missing_after,
-            ),
+            plan=self._plan_policy(key),
             guards=GuardPolicy(
                 withdrawal_share=delivery.max_withdrawal_share,
                 withdrawal_count=delivery.max_withdrawal_count,
@@ -352,21 +350,15 @@ class Wiring:
             )
 
 
+def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> FileSource:
+    """A fleet file outside of any configuration, for trying a mapping on it."""
+    return FileSource(FileOptions(path=path, format=kind, fields=fields))
+
+
 def _mapper(
     operator: OperatorSettings,
 ) -> Callable[[list[SourceRecord], float, Mapping[str, tuple[ConnectorState, ...]]], MappedFleet]:
-    mapping = operator.mapping
-    rules = MappingRules(
-        vocabulary=operator.source.vocabulary,
-        prefixes=operator.prefixes,
-        overrides={value: parse_target(text) for value, text in mapping.overrides.items()},
-        reserved=EvseStatus(mapping.reserved),
-        evse_id_template=operator.source.evse_id_template,
-        heartbeat_interval=mapping.heartbeat_interval,
-        missed_heartbeats=mapping.missed_heartbeats,
-        offline_out_of_service_after=mapping.offline_out_of_service_after,
-        stale_after=mapping.stale_after,
-    )
+    rules = operator.mapping_rules
 
     def mapper(
         records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]

@@ -27,6 +27,8 @@ _ALL = (
     (Target.EVSE_NOT_FOUND, "all connectors removed"),
     (Target.SKIP, "all connectors unpublished"),
 )
+_STATION_ONLY = "This is said of the whole station: it does not tell about this one of its EVSEs."
+_UNDECIDED = "No connector is in use or free, and they do not agree on why not."
 
 
 def at_station(
@@ -42,14 +44,12 @@ def at_station(
             rows.setdefault(claim.connector, []).append(claim)
     connectors = [settle(rows[connector]) for connector in sorted(rows)]
     speakers = [*connectors, whole] if whole else connectors
-    reported = _reported(connectors, whole, alone=alone)
+    verdict = _stated(speakers) or _reported(connectors, whole, alone=alone)
     updated = newest(*(claim.time for claim in speakers))
-    # An operator's override rule for the whole EVSE would be asked here, before the signs of life.
-    verdict = reported
-    if reported.target is not Target.SKIP and not reported.before_offline:
+    if not verdict.holds_offline:
         broken = min((claim.connection for claim in speakers if claim.connection), default=None)
-        offline = life.verdict(alive=alive, connection=broken, updated=updated, value=reported.value)
-        verdict = offline or reported
+        offline = life.verdict(alive=alive, connection=broken, updated=updated, value=verdict.value)
+        verdict = offline or verdict
     result = Claim(
         wire=_wire(claims),
         verdict=verdict,
@@ -57,6 +57,16 @@ def at_station(
         states=tuple(state for claim in connectors for state in claim.states),
     )
     return result, any(len(row) > 1 for row in rows.values())
+
+
+def _stated(speakers: Sequence[Claim]) -> Verdict | None:
+    """What the first of the operator's rules about this EVSE says, whatever is reported."""
+    stated = [
+        (claim.verdict.stated, claim.verdict.value, claim.verdict)
+        for claim in speakers
+        if claim.verdict.stated is not None
+    ]
+    return min(stated, key=lambda one: one[:2])[2] if stated else None
 
 
 def _reported(connectors: Sequence[Claim], whole: Claim | None, *, alone: bool) -> Verdict:
@@ -68,7 +78,7 @@ def _reported(connectors: Sequence[Claim], whole: Claim | None, *, alone: bool) 
             if stance is Stance.EVERY or (stance is Stance.SINGLE and alone) or _skipped(whole):
                 return whole.verdict
             unknown = msgspec.structs.replace(whole.verdict, target=Target.UNKNOWN)
-            return _named("only the whole station reports", [whole], of=unknown)
+            return _named("only the whole station reports", [whole], of=unknown, why=_STATION_ONLY)
     return _of_connectors(connectors)
 
 
@@ -86,10 +96,10 @@ def _of_connectors(connectors: Sequence[Claim]) -> Verdict:
     undecided = [claim.verdict for claim in told if claim.verdict.cause is Cause.UNMAPPED]
     undecided += [claim.verdict for claim in told if claim.verdict.target is Target.UNKNOWN]
     undecided += [msgspec.structs.replace(told[0].verdict, target=Target.UNKNOWN)]
-    return _named("no connector decides", told, of=undecided[0])
+    return _named("no connector decides", told, of=undecided[0], why=_UNDECIDED)
 
 
-def _named(words: str, claims: Sequence[Claim], *, of: Verdict) -> Verdict:
+def _named(words: str, claims: Sequence[Claim], *, of: Verdict, why: str = "") -> Verdict:
     who = ", ".join(
         f"{claim.connector}: {claim.verdict.rule}" if claim.connector else claim.verdict.rule
         for claim in claims
@@ -99,7 +109,8 @@ def _named(words: str, claims: Sequence[Claim], *, of: Verdict) -> Verdict:
         rule=f"{words} ({who})",
         value=of.value,
         cause=of.cause,
-        before_offline=all(claim.verdict.before_offline for claim in claims),
+        why=why or of.why,
+        source="" if why else of.source,
     )
 
 

@@ -66,11 +66,12 @@ class Claims:
     def add(self, record: SourceRecord) -> None:
         """Take one record in."""
         station, connector = (record.station_id or "").strip(), (record.connector_id or "").strip()
-        verdict, whole = self.book.judge(record)
-        whole = whole or connector == "0"
+        table = self.book.table(record)
+        whole = table.vocabulary.level == "station" or connector == "0"
         evse = self._identify(record, station, connector, whole=whole)
         if evse is None and not (whole and station):
             return
+        verdict = self.book.judge(record, table, key=evse.key if evse else "")
         label = f"{station}/{connector}" if station and connector else station or connector
         if verdict.after_charging and evse and self._was_charging(evse.key, label):
             verdict = verdict.after_charging

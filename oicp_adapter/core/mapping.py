@@ -18,7 +18,15 @@ from oicp_adapter.core.rules import MappingRules
 from oicp_adapter.core.signs_of_life import SignsOfLife, newest
 from oicp_adapter.core.vocabulary import Target
 
-__all__ = ["MappingRules", "map_fleet"]
+__all__ = ["Explanation", "MappingRules", "explain_fleet", "map_fleet"]
+
+
+class Explanation(msgspec.Struct, frozen=True, gc=False):
+    """The sentence behind a rule, for people."""
+
+    why: str
+    source: str
+    """The document it comes from, "" where it is our own."""
 
 
 def map_fleet(
@@ -32,8 +40,27 @@ def map_fleet(
 
     Raises ConfigurationError if `rules.vocabulary` does not exist; never for what a record contains.
     """
+    return _mapped(records, rules, now=now, previous=previous or {}, explained=None)
+
+
+def explain_fleet(
+    records: Iterable[SourceRecord], rules: MappingRules, *, now: float
+) -> tuple[MappedFleet, dict[str, Explanation]]:
+    """As `map_fleet`, and why each EVSE (by key) came out so: for a person who tries something."""
+    explained: dict[str, Explanation] = {}
+    return _mapped(records, rules, now=now, previous={}, explained=explained), explained
+
+
+def _mapped(
+    records: Iterable[SourceRecord],
+    rules: MappingRules,
+    *,
+    now: float,
+    previous: Mapping[str, tuple[ConnectorState, ...]],
+    explained: dict[str, Explanation] | None,
+) -> MappedFleet:
     life = SignsOfLife(rules, now=now)
-    claims = Claims(rules, life=life, previous=previous or {})
+    claims = Claims(rules, life=life, previous=previous)
     for record in records:
         claims.add(record)
     published = _published_as(rules.reserved)
@@ -56,6 +83,8 @@ def map_fleet(
             cause=verdict.cause,
             connectors=claim.states,
         )
+        if explained is not None:
+            explained[key] = Explanation(verdict.why, verdict.source)
     return MappedFleet(
         desired=desired,
         rejected=tuple(sorted(claims.rejected, key=lambda one: (one.evse_id, one.reason, one.origin))),
@@ -67,7 +96,7 @@ def map_fleet(
 def _plain(claim: Claim, claims: Claims, life: SignsOfLife) -> Claim:
     """The usual case, kept fast: one record, none for its station. Same rules as `at_station`."""
     verdict = claim.verdict
-    if verdict.target is Target.SKIP or verdict.before_offline:
+    if verdict.holds_offline:
         return claim
     offline = life.verdict(
         alive=claims.alive.get(claim.station, claim.alive),

@@ -64,6 +64,8 @@ class PlanPolicy(msgspec.Struct, frozen=True, kw_only=True):
     settle: float = 60.0
     missing: Missing = Missing.EVSE_NOT_FOUND
     missing_after: float = 60.0
+    hold_available: float = 0.0
+    """A change to Available waits until the source has said so for this long."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -79,7 +81,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     previous: EvseStatus | None
     presence: Presence
     since: float | None
-    """When the source was first seen to differ."""
+    """When the source was first seen to differ; of a change that was held back, when its time came."""
     held: bool
     """Hubject is believed to show this EVSE to drivers now."""
     removal: bool
@@ -140,6 +142,8 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
     if withheld:
         return row.status or Hold.HOLD
     if not missing:
+        if _held_back(row, policy, now=now):
+            return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD
         withdraws = row.held and row.desired is EvseStatus.EVSE_NOT_FOUND
         return (row.status if withdraws and not complete else row.desired) or Hold.HOLD
     if not (complete and gone(row, policy, now=now)) or policy.missing is Missing.KEEP:
@@ -147,6 +151,21 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
     if row.presence is Presence.ABSENT:
         return Hold.HOLD
     return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND
+
+
+def _held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
+    """A change to Available whose time has not come. An EVSE without a status at Hubject does not wait."""
+    if row.desired is not EvseStatus.AVAILABLE or row.status in (None, EvseStatus.AVAILABLE):
+        return False
+    return row.changed_at is not None and 0 <= now - row.changed_at < policy.hold_available
+
+
+def _released(change: Change, policy: PlanPolicy) -> Change:
+    """Waiting that was wanted is no lag, and nothing that reconcile has found."""
+    waited = change.status is EvseStatus.AVAILABLE and change.previous not in (None, EvseStatus.AVAILABLE)
+    if not (waited and policy.hold_available and change.since is not None):
+        return change
+    return msgspec.structs.replace(change, since=change.since + policy.hold_available)
 
 
 def make_plan(
@@ -170,7 +189,7 @@ def make_plan(
         status = target(row, policy, now=now, complete=complete, withheld=row.key in withheld)
         change = None if status is Hold.HOLD else _decide(row, status, now=now, mode=mode)
         if change is not None:
-            changes.append(change)
+            changes.append(_released(change, policy))
         elif row.quarantine is not None:
             quarantined += 1
         elif row.in_doubt_since is not None:

@@ -6,9 +6,52 @@ from collections.abc import Mapping
 
 import msgspec
 
+from oicp_adapter.core.evse_pattern import EvsePattern
 from oicp_adapter.core.ids import Prefix
-from oicp_adapter.core.model import EvseStatus
+from oicp_adapter.core.model import EvseStatus, SourceRecord
 from oicp_adapter.core.vocabulary import Target
+
+
+class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What one word does not tell: everything it names must match, one of several alternatives each.
+
+    Nothing to match means everything matches: the settings refuse a rule without a condition.
+    """
+
+    name: str
+    to: Target
+    values: tuple[str, ...] = ()
+    """Source values, spelled exactly; "" is a record without a status."""
+    error_codes: tuple[str, ...] = ()
+    """Compared without case, like vendors and models."""
+    vendors: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    evse_ids: tuple[EvsePattern, ...] = ()
+    vocabulary: str = ""
+    """"": any."""
+
+    @property
+    def about_the_evse(self) -> bool:
+        """It looks at nothing that is reported: it says what the EVSE is, connected or not."""
+        return not self.values and not self.error_codes
+
+    def matches(self, record: SourceRecord, *, key: str, vocabulary: str) -> bool:
+        """Whether the rule is about this record of the EVSE `key` ("" where it speaks for a station only)."""
+        return (
+            (not self.values or (record.status or "").strip() in self.values)
+            and (not self.vocabulary or vocabulary == self.vocabulary)
+            and _one_of(self.error_codes, record.error_code)
+            and _one_of(self.vendors, record.vendor)
+            and _one_of(self.models, record.model)
+            and (not self.evse_ids or any(pattern.covers(key) for pattern in self.evse_ids))
+        )
+
+
+def _one_of(wanted: tuple[str, ...], found: str | None) -> bool:
+    if not wanted:
+        return True
+    said = (found or "").strip().casefold()
+    return any(said == one.strip().casefold() for one in wanted)
 
 
 class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +63,8 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     """EvseID prefixes of the operator; an EVSE outside of them is rejected."""
     overrides: Mapping[str, Target] = {}
     """Source value → target, in every vocabulary, instead of the table's row. "": a record without status."""
+    rules: tuple[OverrideRule, ...] = ()
+    """The first that matches a record holds, before overrides and tables."""
     reserved: EvseStatus = EvseStatus.OCCUPIED
     """What "reserved" is published as."""
     evse_id_template: str | None = None

@@ -14,6 +14,7 @@ from oicp_adapter.core.vocabulary import Target
 FUTURE_TOLERANCE = 300.0
 """Seconds a source's clock may be ahead of ours."""
 
+_WHY = "The charger is not heard from any more: its last state may have changed since."
 _ONLINE = {"online", "true", "1", "yes"}
 
 
@@ -75,7 +76,7 @@ def newest(*times: float | None) -> float | None:
 
 
 def _verdict(target: Target, rule: str, value: str) -> Verdict:
-    return Verdict(target=target, rule=rule, value=value, cause=Cause.STALE)
+    return Verdict(target=target, rule=rule, value=value, cause=Cause.STALE, why=_WHY)
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from oicp_adapter.core.model import Cause, SourceRecord, UnmappedValue
-from oicp_adapter.core.rules import MappingRules
+from oicp_adapter.core.rules import MappingRules, OverrideRule
 from oicp_adapter.core.vocabulary import ColumnRule, Row, Stance, Target, Vocabulary, load_vocabulary
 from oicp_adapter.errors import ConfigurationError
 
@@ -31,8 +31,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Holds instead when the connector was charging before; None where that changes nothing."""
     whole_station: Stance = Stance.NONE
     says_nothing: bool = False
-    before_offline: bool = False
-    """Decides before the signs of life are looked at."""
+    stated: int | None = None
+    """Rank of the operator's rule that says what the EVSE is, whatever it reports: it comes before everything."""
+    why: str = ""
+    """The sentence that justifies the target."""
+    source: str = ""
+    """Where that sentence comes from."""
+
+    @property
+    def holds_offline(self) -> bool:
+        """A silent charger changes nothing: a person said so, or what is gone or not there yet is silent by nature."""
+        return self.stated is not None or self.target in (Target.EVSE_NOT_FOUND, Target.SKIP)
 
 
 class VerdictTable(dict[str | None, Verdict]):
@@ -42,16 +51,21 @@ class VerdictTable(dict[str | None, Verdict]):
         super().__init__()
         self.vocabulary = vocabulary
         self._overrides = rules.overrides
+        self._rules = rules.rules
+        self._ruled: dict[tuple[int, str], Verdict] = {}
         self._before: list[tuple[str, dict[str, Verdict]]] = []
         self._after: list[tuple[str, dict[str, Verdict]]] = []
         for rule in vocabulary.columns:
             later = rule.place == "after value"
             (self._after if later else self._before).append((rule.column, _by_column(vocabulary.name, rule)))
 
-    def judge(self, record: SourceRecord) -> Verdict:
-        """The verdict on a record: columns before the value, the value, columns after a mute value."""
-        verdict = self[record.status]
-        if not self.vocabulary.columns:
+    def judge(self, record: SourceRecord, key: str) -> Verdict:
+        """The verdict on a record: columns before the value, the value, columns after a mute value.
+
+        `key`: of its EVSE, "" if it speaks for a station only.
+        """
+        verdict = (self._by_rule(record, key) if self._rules else None) or self[record.status]
+        if not self.vocabulary.columns or verdict.stated is not None:
             return verdict
         if earlier := _ask(self._before, record):
             # What the connector does is remembered even where it does not decide.
@@ -62,23 +76,60 @@ class VerdictTable(dict[str | None, Verdict]):
 
     def __missing__(self, status: str | None) -> Verdict:
         value = (status or "").strip()
-        verdict = self[status] = self._of_value(value)
+        row, shown = self.vocabulary.values.get(value), value or NO_VALUE
+        if value in self._overrides:
+            why = "The operator overrides this value."
+            verdict = self._verdict(value, row, self._overrides[value], rule=f"override {shown}", why=why)
+        elif row is None:
+            verdict = unmapped(shown)
+        else:
+            verdict = self._verdict(
+                value, row, row.target, rule=f"{self.vocabulary.name} {shown}", why=row.why
+            )
+            says_nothing = row.says_nothing
+            verdict = msgspec.structs.replace(verdict, says_nothing=says_nothing, source=row.source)
+        self[status] = verdict
         return verdict
 
-    def _of_value(self, value: str) -> Verdict:
-        row = self.vocabulary.values.get(value)
-        target = self._overrides.get(value, row.target if row else None)
-        shown, name = value or NO_VALUE, self.vocabulary.name
-        if target is None:
-            return unmapped(shown)
+    def _by_rule(self, record: SourceRecord, key: str) -> Verdict | None:
+        """The verdict of the first of the operator's rules that is about this record."""
+        for rank, rule in enumerate(self._rules):
+            if rule.matches(record, key=key, vocabulary=self.vocabulary.name):
+                value = (record.status or "").strip()
+                verdict = self._ruled.get((rank, value))
+                if verdict is None:
+                    verdict = self._ruled[rank, value] = self._of_rule(rank, rule, value)
+                return verdict
+        return None
+
+    def _of_rule(self, rank: int, rule: OverrideRule, value: str) -> Verdict:
+        row, name = self.vocabulary.values.get(value), f"rule {rule.name}"
+        if not rule.about_the_evse:
+            why = "A rule of the operator reads this report so."
+            return self._verdict(value, row, rule.to, rule=name, why=why)
+        return Verdict(
+            target=rule.to,
+            rule=name,
+            value=value or NO_VALUE,
+            charging=bool(row and row.charging),
+            whole_station=Stance.VETO,
+            stated=rank,
+            why="A rule of the operator says so of this EVSE, whatever it reports.",
+        )
+
+    def _verdict(self, value: str, row: Row | None, target: Target, *, rule: str, why: str) -> Verdict:
+        """A target for a value, with what its row says beside the target."""
+        shown = value or NO_VALUE
         return Verdict(
             target=target,
-            rule=f"override {shown}" if value in self._overrides else f"{name} {shown}",
+            rule=rule,
             value=shown,
             charging=bool(row and row.charging),
-            after_charging=_after_charging(row, target, rule=f"{name} {shown} after charging", value=shown),
+            after_charging=_after_charging(
+                row, target, rule=f"{self.vocabulary.name} {shown} after charging", value=shown
+            ),
             whole_station=self._stance(row, target),
-            says_nothing=bool(row and row.says_nothing and value not in self._overrides),
+            why=why,
         )
 
     def _stance(self, row: Row | None, target: Target) -> Stance:
@@ -97,13 +148,15 @@ def unmapped(shown: str) -> Verdict:
         value=shown,
         cause=Cause.UNMAPPED,
         says_nothing=True,
+        why="No table knows this value.",
     )
 
 
 def _after_charging(row: Row | None, target: Target, *, rule: str, value: str) -> Verdict | None:
     if row is None or row.after_charging is None or row.after_charging is target:
         return None
-    return Verdict(target=row.after_charging, rule=rule, value=value, charging=True)
+    why = "The connector was charging before: this is the end of that session, the place is still taken."
+    return Verdict(target=row.after_charging, rule=rule, value=value, charging=True, why=why)
 
 
 def _by_column(vocabulary: str, rule: ColumnRule) -> dict[str, Verdict]:
@@ -113,7 +166,8 @@ def _by_column(vocabulary: str, rule: ColumnRule) -> dict[str, Verdict]:
             rule=f"{vocabulary} {rule.column} {value}",
             value=value,
             whole_station=Stance.NONE if rule.place == "after value" else Stance.VETO,
-            before_offline=rule.place == "before offline",
+            why=rule.why,
+            source=rule.source,
         )
         for value in rule.values
     }
@@ -136,14 +190,17 @@ class VerdictBook:
         self._tables = {"": self._default, rules.vocabulary: self._default}
         self._unmapped: dict[tuple[str, str], int] = {}
 
-    def judge(self, record: SourceRecord) -> tuple[Verdict, bool]:
-        """The verdict, and whether the record speaks for its whole station whatever its connector says."""
-        table = self._table(record.vocabulary.strip()) if record.vocabulary else self._default
-        verdict = table.judge(record)
+    def table(self, record: SourceRecord) -> VerdictTable:
+        """The table of the record's vocabulary."""
+        return self._table(record.vocabulary.strip()) if record.vocabulary else self._default
+
+    def judge(self, record: SourceRecord, table: VerdictTable, *, key: str) -> Verdict:
+        """The verdict on a record of the EVSE `key` ("": of a station only); counts what no table knows."""
+        verdict = table.judge(record, key)
         if verdict.cause is Cause.UNMAPPED:
-            key = (table.vocabulary.name, verdict.value)
-            self._unmapped[key] = self._unmapped.get(key, 0) + 1
-        return verdict, table.vocabulary.level == "station"
+            where = (table.vocabulary.name, verdict.value)
+            self._unmapped[where] = self._unmapped.get(where, 0) + 1
+        return verdict
 
     def unmapped(self) -> tuple[UnmappedValue, ...]:
         """What no table knew, sorted, each with the setting that would map it."""

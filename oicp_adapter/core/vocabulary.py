@@ -68,8 +68,8 @@ class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     column: Literal["lifecycle", "station_status", "charging"]
     values: tuple[str, ...]
-    place: Literal["before offline", "before value", "after value"]
-    """Before the signs of life count, before the value counts, or where the value says nothing."""
+    place: Literal["before value", "after value"]
+    """Before the value counts, or where the value says nothing."""
     target: Target
     why: str
     source: str
@@ -128,16 +128,6 @@ def read_vocabulary(name: str, text: str) -> Vocabulary:
     return msgspec.structs.replace(
         vocabulary, values=load_vocabulary(vocabulary.like).values | vocabulary.values
     )
-
-
-def parse_target(text: str) -> Target:
-    """A target as written in a setting. Raises ConfigurationError with the list of targets."""
-    try:
-        return Target(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"{text!r} is not a status to map to", hint=f"a target is one of {_TARGETS}"
-        ) from None
 
 
 _TARGETS = ", ".join(Target)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
+from oicp_adapter.core.evse_pattern import EvsePattern, parse_evse_pattern
 from oicp_adapter.core.ids import InvalidId, parse_operator_id, parse_prefix
 from oicp_adapter.core.model import SourceRecord
 from oicp_adapter.core.vocabulary import Target, vocabulary_names
@@ -78,6 +79,30 @@ def _prefix(value: str) -> str:
         return parse_prefix(value).text
     except InvalidId:
         raise ValueError("is not an EvseID prefix; write it like DE*ABC, DE*ABC*E12 or +49*123") from None
+
+
+def _evse_pattern(value: object) -> EvsePattern:
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")
+    if value.strip().endswith("*"):
+        raise ValueError("ends in *, which is only a separator of EvseIDs; write % for any characters")
+    try:
+        return parse_evse_pattern(value)
+    except InvalidId:
+        raise ValueError(
+            'is not an EvseID pattern; write an EvseID, or its beginning and % for any characters, like "DE*ABC*E12%"'
+        ) from None
+
+
+def _as_list(value: object) -> object:
+    """One text is a list of one; unlike prefixes, source values may contain commas."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be text in quotes, or a list of such")
+    if not value:
+        raise ValueError("is empty; name at least one")
+    return value
 
 
 def _split(value: object) -> object:
@@ -194,6 +219,13 @@ Prefixes: TypeAlias = Annotated[
     BeforeValidator(_split),
     Kind("list of EvseID prefixes"),
 ]
+OneOf: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_list), Kind("text or list of texts")]
+EvsePatterns: TypeAlias = Annotated[
+    tuple[Annotated[EvsePattern, PlainValidator(_evse_pattern)], ...],
+    BeforeValidator(_as_list),
+    Kind("EvseID pattern or list of them"),
+]
+RuleName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
 FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), Kind("path")]
 VocabularyName: TypeAlias = Annotated[str, AfterValidator(_vocabulary), Kind("vocabulary")]
 TargetText: TypeAlias = Annotated[Target, PlainValidator(_target)]

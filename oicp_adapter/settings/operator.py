@@ -6,22 +6,28 @@ guessed. The docstring after each field is its documentation (docs/configuration
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from oicp_adapter.core.ids import OperatorId, Prefix, parse_operator_id, parse_prefix
+from oicp_adapter.core.model import EvseStatus
+from oicp_adapter.core.rules import MappingRules, OverrideRule
+from oicp_adapter.core.vocabulary import Target
 from oicp_adapter.settings.fields import (
     Duration,
     EvseIdTemplate,
+    EvsePatterns,
     FieldName,
     FilePath,
     FullSchedule,
     Kind,
+    OneOf,
     OperatorIdText,
     OptionalDuration,
     PollSchedule,
     Prefixes,
+    RuleName,
     TargetText,
     TimeZone,
     VocabularyName,
@@ -61,12 +67,58 @@ class SourceSettings(Table):
     Off, because a short outage of an export should not empty the map."""
 
 
+class RuleSettings(Table):
+    """A rule of your own, for what one word does not tell. All that it names must match; the first that matches, in the
+    order of the file, comes before `overrides` and the vocabulary. A rule with `value` or `error_code` reads a report
+    anew, so an offline charger stays Unknown; one without says what the EVSE is, connected or not, whatever it reports.
+    """
+
+    to: TargetText = Field(examples=["OutOfService"])
+    """The status, as in `overrides`. `Available` needs `value`: a charger that reports nothing is never free."""
+    value: OneOf | None = None
+    """The source's value, spelled exactly; `""` is a record without a status."""
+    error_code: OneOf | None = None
+    """The record's `error_code`, in any case."""
+    vendor: OneOf | None = None
+    """The record's `vendor`, in any case."""
+    model: OneOf | None = None
+    """The record's `model`, in any case."""
+    evse_id: EvsePatterns | None = None
+    """An EvseID, in which `%` stands for any characters: `"DE*ABC*E12%"`. Its `*` are separators, which ISO ids ignore
+    like case."""
+    vocabulary: VocabularyName | None = None
+    """Only records in this vocabulary."""
+
+    @model_validator(mode="after")
+    def _is_narrow_enough(self) -> Self:
+        if not (self.value or self.error_code or self.vendor or self.model or self.evse_id):
+            raise ValueError("matches every EVSE; add value, error_code, vendor, model or evse_id")
+        if self.to is Target.AVAILABLE and not self.value:
+            raise ValueError('would publish dead and busy chargers as free; add the value that means "free"')
+        return self
+
+    def named(self, name: str) -> OverrideRule:
+        """The rule as the core wants it."""
+        return OverrideRule(
+            name=name,
+            to=self.to,
+            values=self.value or (),
+            error_codes=self.error_code or (),
+            vendors=self.vendor or (),
+            models=self.model or (),
+            evse_ids=self.evse_id or (),
+            vocabulary=self.vocabulary or "",
+        )
+
+
 class MappingSettings(Table):
-    """How states become OICP statuses; the tables themselves come with the vocabulary."""
+    """How states become OICP statuses; the tables themselves come with the vocabulary (docs/mapping.md)."""
 
     overrides: Annotated[dict[str, TargetText], Kind("table: value = status")] = Field(default={})
     """Source value → `Available`, `Occupied`, `OutOfService`, `EvseNotFound`, `Unknown`, `Reserved` or `skip` (not
     published), instead of the vocabulary's row. The empty name `""` stands for a record without a status."""
+    rules: dict[RuleName, RuleSettings] = Field(default={})
+    """Rules of your own, in the order in which they are tried."""
     reserved: Literal["Occupied", "Reserved"] = "Occupied"
     """What a reserved EVSE is published as. `Occupied`, because many consumers do not know OICP's `Reserved`."""
     heartbeat_interval: Duration = default("15min")
@@ -79,6 +131,9 @@ class MappingSettings(Table):
     stale_after: OptionalDuration = default("off")
     """Only for a source that restamps every record: an older `updated_at` makes the state Unknown. Off, because
     elsewhere it is the time of the last change, and a quiet charger is not a dead one."""
+    hold_available: OptionalDuration = default("off")
+    """A change to Available is published when the source has said so for this long. Off, because it keeps free chargers
+    off the map; for chargers that flap. EVSEs that are new to Hubject do not wait."""
 
 
 class ScheduleSettings(Table):
@@ -129,3 +184,20 @@ class OperatorSettings(Table):
     def prefixes(self) -> tuple[Prefix, ...]:
         """What an EvseID of this operator begins with, parsed."""
         return tuple(parse_prefix(text) for text in self.evse_id_prefixes or (self.id,))
+
+    @property
+    def mapping_rules(self) -> MappingRules:
+        """How its source is mapped, as the core wants it."""
+        mapping = self.mapping
+        return MappingRules(
+            vocabulary=self.source.vocabulary,
+            prefixes=self.prefixes,
+            overrides={value: Target(target) for value, target in mapping.overrides.items()},
+            rules=tuple(rule.named(name) for name, rule in mapping.rules.items()),
+            reserved=EvseStatus(mapping.reserved),
+            evse_id_template=self.source.evse_id_template,
+            heartbeat_interval=mapping.heartbeat_interval,
+            missed_heartbeats=mapping.missed_heartbeats,
+            offline_out_of_service_after=mapping.offline_out_of_service_after,
+            stale_after=mapping.stale_after,
+        )

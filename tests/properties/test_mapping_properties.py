@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oicp_adapter.core.evse_pattern import parse_evse_pattern
 from oicp_adapter.core.ids import parse_prefix
 from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import EvseStatus, SourceRecord
+from oicp_adapter.core.rules import OverrideRule
 from oicp_adapter.core.vocabulary import Target, load_vocabulary, vocabulary_names
 
 NOW = 1_800_000_000.0
@@ -29,6 +31,17 @@ records = st.builds(
     lifecycle=st.sampled_from([None, None, "Production", "Stock"]),
     station_status=st.sampled_from([None, None, "Enabled", "Faulted"]),
     charging=st.sampled_from([None, "Yes", "No"]),
+    error_code=st.sampled_from([None, "WeakSignal"]),
+    vendor=st.sampled_from([None, None, "A", "B"]),
+)
+own_rules = st.builds(
+    OverrideRule,
+    name=st.sampled_from(["one", "two"]),
+    to=st.sampled_from(Target),
+    values=st.sampled_from([(), ("Faulted", "")]),
+    error_codes=st.sampled_from([(), ("WeakSignal",)]),
+    vendors=st.sampled_from([(), ("A",)]),
+    evse_ids=st.sampled_from([(), (parse_evse_pattern("DE*ABC*E1"),)]),
 )
 fleets = st.lists(records, max_size=7)
 rule_sets = st.builds(
@@ -38,6 +51,7 @@ rule_sets = st.builds(
     overrides=st.dictionaries(
         st.sampled_from(["Preparing", "Faulted", "BLOCKED", ""]), st.sampled_from(Target)
     ),
+    rules=st.lists(own_rules, max_size=2).map(tuple),
     reserved=st.sampled_from([EvseStatus.OCCUPIED, EvseStatus.RESERVED]),
     evse_id_template=st.sampled_from([None, "DE*ABC*E{station_id}*{connector_id}"]),
     offline_out_of_service_after=st.sampled_from([None, 5000.0]),

@@ -11,7 +11,6 @@ from oicp_adapter.core.model import Cause, ConnectorState, Desired, EvseStatus, 
 from oicp_adapter.core.vocabulary import (
     Target,
     load_vocabulary,
-    parse_target,
     read_vocabulary,
     vocabulary_names,
 )
@@ -152,10 +151,3 @@ def test_a_vocabulary_with_a_bad_row_is_refused_and_the_row_is_named(row: str, n
     text = f'title = "T"\nlevel = "evse"\n[values.A]\nwhy = "W."\nsource = "S"\n{row}\n'
     with pytest.raises(ConfigurationError, match=named):
         read_vocabulary("mine", text)
-
-
-def test_a_target_in_a_setting_is_one_of_the_list() -> None:
-    # As above, by way of mapping.overrides.
-    assert parse_target("skip") is Target.SKIP
-    with pytest.raises(ConfigurationError, match="Available, Occupied, OutOfService"):
-        parse_target("Free")

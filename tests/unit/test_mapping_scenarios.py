@@ -9,10 +9,12 @@ import msgspec
 import pytest
 import yaml
 
+from oicp_adapter.core.evse_pattern import parse_evse_pattern
 from oicp_adapter.core.ids import parse_evse_id, parse_prefix
 from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import Cause, ConnectorState, Desired, MappedFleet, SourceRecord
-from oicp_adapter.core.vocabulary import load_vocabulary, vocabulary_names
+from oicp_adapter.core.rules import OverrideRule
+from oicp_adapter.core.vocabulary import Target, load_vocabulary, vocabulary_names
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 VALUES: dict[str, dict[str, str]] = yaml.safe_load((SCENARIOS / "mapping_values.yaml").read_text("utf-8"))
@@ -34,8 +36,16 @@ def rules_of(situation: dict[str, Any]) -> MappingRules:
     raw = dict(situation.get("rules", {}))
     raw |= {name: raw[name] * 60 for name in DURATIONS if name in raw}
     given = {"vocabulary": situation.get("vocabulary", "ocpp1.6"), **raw}
+    own = tuple(rule_of(name, rule) for name, rule in given.pop("rules", {}).items())
     rules = msgspec.convert({"prefixes": [], **given}, MappingRules)
-    return msgspec.structs.replace(rules, prefixes=(parse_prefix("DE*ABC"),))
+    return msgspec.structs.replace(rules, prefixes=(parse_prefix("DE*ABC"),), rules=own)
+
+
+def rule_of(name: str, raw: dict[str, Any]) -> OverrideRule:
+    patterns = tuple(parse_evse_pattern(text) for text in raw.get("evse_ids", ()))
+    given: dict[str, Any] = raw | {"evse_ids": patterns, "to": Target(raw["to"])}
+    assert set(given) <= set(OverrideRule.__struct_fields__), "a misspelt condition would match everything"
+    return OverrideRule(name=name, **given)
 
 
 def record_of(row: dict[str, Any]) -> SourceRecord:

@@ -14,7 +14,7 @@ from oicp_adapter.settings.tree import Location, dotted, leaves
 from tests.unit.settings_files import load
 
 EXAMPLE = (Path(__file__).parents[2] / "config" / "adapter.example.toml").read_text(encoding="utf-8")
-UNCOMMENTED = re.sub(r"^#(?=[a-z_]+ = )", "", EXAMPLE, flags=re.MULTILINE)
+UNCOMMENTED = re.sub(r"^#(?=[a-z_.]+ = )", "", EXAMPLE, flags=re.MULTILINE)
 PROXY = {"PROXY_USER": "u", "PROXY_PASSWORD": "p"}
 LEAVES = dict(leaves(Settings))
 
@@ -55,4 +55,4 @@ def test_every_setting_is_explained(location: Location) -> None:
 def test_every_line_of_the_example_is_a_setting_or_prose() -> None:
     # A commented key that no test uncomments may be wrong for years.
     for line in EXAMPLE.splitlines():
-        assert re.match(r"$|# |#$|\[[a-z.]+\]$|#?[a-z_]+ = \S", line), line
+        assert re.match(r"$|# |#$|\[[a-z.]+\]$|#?[a-z_.]+ = \S", line), line
