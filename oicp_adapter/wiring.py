@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -35,12 +35,12 @@ from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.endpoints import BASE_URLS
-from oicp_adapter.ports import Clock, Ledger
+from oicp_adapter.ports import Clock, Source
 from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
-from oicp_adapter.sync.cycle import CyclePolicy, OperatorSync
+from oicp_adapter.sync.cycle import CyclePolicy, Mapper, OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
 from oicp_adapter.sync.facts import time_text
@@ -111,6 +111,10 @@ class Wiring:
         if self._store is None:
             self._store = SqliteStore.open(self._path, now=self._clock.now(), read_only=self._read_only)
         return self._store
+
+    def now(self) -> float:
+        """The wall clock."""
+        return self._clock.now()
 
     def has_ledger(self) -> bool:
         """Whether there is a ledger file at all."""
@@ -230,7 +234,9 @@ class Wiring:
         name = self.settings.operators[key].operator_id.key.replace("*", "-")
         return self._path.with_name(f"{self._path.name}.{name}.lock")
 
-    def _sync(self, key: str, *, ledger: Ledger, hub: Hub, progress: Progress) -> OperatorSync:
+    def _sync(
+        self, key: str, *, ledger: SqliteLedger | MemoryLedger, hub: Hub, progress: Progress
+    ) -> OperatorSync:
         settings, operator = self.settings, self.settings.operators[key]
         delivery = settings.delivery
         decider = Decider(
@@ -258,14 +264,7 @@ class Wiring:
         )
         interval = operator.schedule.delta
         return OperatorSync(
-            source=FileSource(
-                FileOptions(
-                    path=operator.source.path,
-                    format=operator.source.format,
-                    fields=operator.source.fields,
-                    max_age=operator.source.max_age,
-                )
-            ),
+            source=_source(operator),
             mapper=_mapper(operator),
             ledger=ledger,
             clock=self._clock,
@@ -279,8 +278,10 @@ class Wiring:
             policy=CyclePolicy(
                 delta_interval=interval.seconds if isinstance(interval, Interval) else 60.0,
                 unknown_after=operator.source.unknown_after,
+                observe=operator.mode == "observe",
             ),
             log=self._log.bind(operator=key),
+            paused=lambda now: ledger.paused(now=now),
             new_id=lambda: uuid.uuid4().hex[:12],
             chance=random.SystemRandom().random,
         )
@@ -355,9 +356,7 @@ def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> Fi
     return FileSource(FileOptions(path=path, format=kind, fields=fields))
 
 
-def _mapper(
-    operator: OperatorSettings,
-) -> Callable[[list[SourceRecord], float, Mapping[str, tuple[ConnectorState, ...]]], MappedFleet]:
+def _mapper(operator: OperatorSettings) -> Mapper:
     rules = operator.mapping_rules
 
     def mapper(
@@ -366,6 +365,26 @@ def _mapper(
         return map_fleet(records, rules, now=now, previous=previous)
 
     return mapper
+
+
+def _source(operator: OperatorSettings) -> Source:
+    return FileSource(
+        FileOptions(
+            path=operator.source.path,
+            format=operator.source.format,
+            fields=operator.source.fields,
+            max_age=operator.source.max_age,
+        )
+    )
+
+
+def reading_anew(settings: Settings, *, running: Settings) -> dict[str, tuple[Source, Mapper]]:
+    """Source and mapper by new settings, of the operators that are running."""
+    return {
+        key: (_source(operator), _mapper(operator))
+        for key, operator in settings.operators.items()
+        if key in running.operators
+    }
 
 
 def _triggers(operator: OperatorSettings) -> dict[str, BaseTrigger]:

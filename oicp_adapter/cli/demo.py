@@ -81,7 +81,7 @@ def demo(
         with Wiring(settings, clock=clock, log=log, stop=stop) as wiring, wiring.lock("demo", verb="demo"):
             player = threading.Thread(target=story.play, name="backend", daemon=True)
             player.start()
-            code = Daemon([wiring.jobs("demo")], clock=clock, log=log, stop=stop, grace=10).run()
+            code = Daemon([wiring.jobs("demo")], clock=clock, log=log, stop=stop, grace=10, reload=dict).run()
             player.join(timeout=10)
         return story.epilogue() or code
 

@@ -1,4 +1,4 @@
-"""Follows a manual resync: by itself where nobody pushes, else through the one who does, until it has ended."""
+"""Follows a manual command: by itself where nobody pushes, else through the one who does, until it has ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from oicp_adapter.cli.common import console, data, data_json, talk
 from oicp_adapter.errors import LockHeld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
+
+    from rich.progress import Progress, TaskID
 
     from oicp_adapter.ports import Clock, Command
     from oicp_adapter.settings import Settings
@@ -19,34 +21,23 @@ LOOK_EVERY = 0.3
 """Seconds between looks at a command that runs elsewhere."""
 
 
-def ask_resync(
+def ask(
     settings: Settings,
     key: str,
+    verb: str,
+    arguments: Mapping[str, int | str | None],
     *,
-    adopt: int | None,
-    allow_withdrawal: int | None,
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Have one operator resynchronised; returns the exit code."""
+    """Have a command done for one operator; returns its exit code."""
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.wiring import Wiring, configure_log
 
     clock = SystemClock()
     log = configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())
-    with (
-        Wiring(settings, clock=clock, log=log) as wiring,
-        console(stderr=True).status(f"{key}: resync") as status,
-    ):
-        code, text = _anyhow(
-            wiring,
-            key,
-            clock=clock,
-            adopt=adopt,
-            allow_withdrawal=allow_withdrawal,
-            wait=wait,
-            show=lambda words: status.update(f"{key}: {words}"),
-        )
+    with Wiring(settings, clock=clock, log=log) as wiring, _Display(f"{key}: {verb}") as display:
+        code, text = _Errand(wiring, key, verb, dict(arguments), clock, display).run(wait=wait)
     if as_json:
         data_json({"operator": key, "exit_code": code, "text": text})
     else:
@@ -54,81 +45,102 @@ def ask_resync(
     return code
 
 
-def _anyhow(
-    wiring: Wiring,
-    key: str,
-    *,
-    clock: Clock,
-    adopt: int | None,
-    allow_withdrawal: int | None,
-    wait: bool,
-    show: Callable[[str], None],
-) -> tuple[int, str]:
-    try:
-        with wiring.lock(key, verb="resync"):
-            return _by_itself(
-                wiring, key, clock=clock, adopt=adopt, allow_withdrawal=allow_withdrawal, show=show
-            )
-    except LockHeld:
-        pass
-    ledger = wiring.ledger(key)
-    arguments: dict[str, int | str | None] = {"adopt": adopt, "allow_withdrawal": allow_withdrawal}
-    number = ledger.put("resync", arguments, now=clock.now())
-    if not wait:
-        return (
-            0,
-            f"resync #{number} is handed to {wiring.holder(key)}; follow it with `oicp-adapter status {key}`",
+class _Display:
+    """A progress bar on a terminal; lines, each once, elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._title = title
+        self._terminal = sys.stderr.isatty()
+        self._said = ""
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console(stderr=True),
+            transient=True,
+            disable=not self._terminal,
         )
-    while True:
-        command = ledger.command(number)
-        if command.finished_at is not None:
-            return command.exit_code or 0, command.text
-        if wiring.holder(key) is None and ledger.command(number).finished_at is None:
-            # Whoever pushed is gone. If it never took the command up, it is ours to do.
-            if ledger.withdraw(number, now=clock.now()):
-                show("nobody pushes any more: by itself")
-                return _anyhow(
-                    wiring,
-                    key,
-                    clock=clock,
-                    adopt=adopt,
-                    allow_withdrawal=allow_withdrawal,
-                    wait=wait,
-                    show=show,
-                )
-            return 1, f"resync #{number} ended with the process that worked on it; run it again"
-        show(_progress(command))
-        clock.sleep(LOOK_EVERY)
+        self._task: TaskID = self._progress.add_task(title, total=None)
+
+    def __enter__(self) -> _Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, words: str) -> None:
+        """What is happening."""
+        self._progress.update(self._task, description=f"{self._title}: {words}")
+        if words != self._said and not self._terminal:
+            talk(f"{self._title}: {words}")
+        self._said = words
+
+    def count(self, done: int, total: int) -> None:
+        """How far it is."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+class _Errand:
+    """One command for one operator, however it gets done."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        key: str,
+        verb: str,
+        arguments: dict[str, int | str | None],
+        clock: Clock,
+        display: _Display,
+    ) -> None:
+        self._wiring = wiring
+        self._key = key
+        self._verb = verb
+        self._arguments = arguments
+        self._clock = clock
+        self._display = display
+
+    def run(self, *, wait: bool) -> tuple[int, str]:
+        """Returns the exit code and what to say."""
+        try:
+            with self._wiring.lock(self._key, verb=self._verb):
+                return self._by_itself()
+        except LockHeld:
+            pass
+        ledger = self._wiring.ledger(self._key)
+        number = ledger.put(self._verb, self._arguments, now=self._clock.now())
+        if not wait:
+            holder = self._wiring.holder(self._key)
+            return 0, f"{self._verb} #{number} is handed to {holder}; see `oicp-adapter status {self._key}`"
+        while True:
+            command = ledger.command(number)
+            if command.finished_at is not None:
+                return command.exit_code or 0, command.text
+            if self._wiring.holder(self._key) is None:
+                # Whoever pushed is gone. If it never took the command up, it is ours to do.
+                if ledger.withdraw(number, now=self._clock.now()):
+                    self._display.say("nobody pushes any more: by itself")
+                    return self.run(wait=wait)
+                if ledger.command(number).finished_at is None:
+                    return 1, f"{self._verb} #{number} ended with the process that worked on it; run it again"
+            self._display.say(_progress(command))
+            self._clock.sleep(LOOK_EVERY)
+
+    def _by_itself(self) -> tuple[int, str]:
+        from oicp_adapter.sync.commands import task
+
+        with self._wiring.operator(self._key, progress=self._display.count) as operator_sync:
+            begun = task(self._verb, self._arguments, operator_sync, now=self._clock.now(), asked=self._verb)
+            while (ended := begun.step(self._clock.now())) is None:
+                self._display.say(begun.progress)
+                self._clock.sleep(1.0)
+            return ended.exit_code, ended.text
 
 
 def _progress(command: Command) -> str:
     if command.started_at is None:
-        return f"resync #{command.id} waits for the running daemon"
-    return f"resync #{command.id} runs in the daemon {command.text}".rstrip()
-
-
-def _by_itself(
-    wiring: Wiring,
-    key: str,
-    *,
-    clock: Clock,
-    adopt: int | None,
-    allow_withdrawal: int | None,
-    show: Callable[[str], None],
-) -> tuple[int, str]:
-    from oicp_adapter.core.guards import Allowance
-    from oicp_adapter.sync.resync import Resync
-
-    with wiring.operator(
-        key, progress=lambda done, total: show(f"{done} of {total} records")
-    ) as operator_sync:
-        allowance = Allowance(withdrawals=allow_withdrawal, adopt=adopt)
-        resync = Resync(operator_sync, allowance, now=clock.now(), asked="resync")
-        waited = False
-        while (ended := resync.step(clock.now())) is None:
-            show(resync.progress)
-            if not waited and not sys.stderr.isatty():
-                talk(f"{key}: {resync.progress}")
-            waited = True
-            clock.sleep(1.0)
-        return ended.exit_code, ended.text
+        return f"#{command.id} waits for the running daemon"
+    return f"#{command.id} runs in the daemon {command.text}".rstrip()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oicp_adapter import __version__
-from oicp_adapter.cli import demo, pushing, reading, setup, simulate
+from oicp_adapter.cli import demo, pushing, reading, setup, simulate, upkeep
 from oicp_adapter.cli.common import ConfigOption, talk
 
 app = typer.Typer(
@@ -51,6 +51,11 @@ def root(
 
 quarantine = typer.Typer(no_args_is_help=True, help="What Hubject or validation refused, and why.")
 quarantine.command("list")(reading.quarantine_list)
+quarantine.command("retry")(upkeep.quarantine_retry)
+ledger = typer.Typer(no_args_is_help=True, help="The record of what Hubject is known to hold.")
+ledger.command("backup")(upkeep.ledger_backup)
+ledger.command("check")(upkeep.ledger_check)
+ledger.command("distrust")(upkeep.ledger_distrust)
 
 app.command()(pushing.run)
 app.command()(pushing.sync)
@@ -62,6 +67,9 @@ app.command()(reading.check)
 app.command()(setup.init)
 app.command()(setup.health)
 app.add_typer(quarantine, name="quarantine")
+app.command()(upkeep.pause)
+app.command()(upkeep.resume)
+app.add_typer(ledger, name="ledger")
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 

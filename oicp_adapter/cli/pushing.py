@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 def run(context: typer.Context, config: ConfigOption = None) -> int:
     """The daemon: delta, reconcile and full jobs for every operator, until SIGTERM or Ctrl-C.
 
-    SIGUSR1 asks every operator for a full load. Logs go to stdout: JSON lines, or readable on a terminal.
+    SIGUSR1 asks every operator for a full load; SIGHUP reads source and mapping settings again.
+    Logs go to stdout: JSON lines, or readable on a terminal.
 
     Example: oicp-adapter run --config /etc/oicp-adapter/adapter.toml
     """
     settings = settings_of(context, config)
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.daemon import Daemon
-    from oicp_adapter.wiring import Wiring, configure_log
+    from oicp_adapter.wiring import Wiring, configure_log, reading_anew
 
     stop = threading.Event()
     clock, log = SystemClock(stop), configure_log(settings)
@@ -47,7 +48,15 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
         for key in settings.operators:
             stack.enter_context(wiring.lock(key, verb="run"))
             operators.append(wiring.jobs(key))
-        return Daemon(operators, clock=clock, log=log, stop=stop, grace=settings.daemon.grace).run()
+        daemon = Daemon(
+            operators,
+            clock=clock,
+            log=log,
+            stop=stop,
+            grace=settings.daemon.grace,
+            reload=lambda: reading_anew(settings_of(context, config), running=settings),
+        )
+        return daemon.run()
 
 
 @verb
@@ -129,20 +138,11 @@ def resync(
                 for key in keys
             ]
         )
-    from oicp_adapter.cli.following import ask_resync
+    from oicp_adapter.cli.following import ask
 
+    arguments = {"adopt": adopt, "allow_withdrawal": allow_withdrawal}
     return worst_exit_code(
-        [
-            ask_resync(
-                settings,
-                key,
-                adopt=adopt,
-                allow_withdrawal=allow_withdrawal,
-                wait=not no_wait,
-                as_json=as_json,
-            )
-            for key in keys
-        ]
+        [ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json) for key in keys]
     )
 
 
@@ -162,7 +162,9 @@ def sentence(report: CycleReport) -> str:
 
 
 def explain(report: CycleReport) -> None:
-    """Refusals, failures and the quarantine, on stderr."""
+    """Refusals, failures, a pause and the quarantine, on stderr."""
+    if report.paused:
+        talk(f"warning: nothing was sent: {report.paused}")
     for refusal in report.refusals:
         talk(f"refused: {refusal.text}\n  fix: {refusal.hint}")
     for _, text, hint in report.failures:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from oicp_adapter.sync.facts import OperatorFacts
     from oicp_adapter.wiring import Wiring
 
+AUDIT_SHOWN = 5
 SHOWN = 40
 """Rows of a table on a terminal before the rest is counted; --json has all."""
 
@@ -166,6 +167,9 @@ def status(
                 holder=str(holder) if (holder := wiring.holder(key)) else None,
                 days_left=certificate.days_left if certificate else None,
                 automatic_baseline=settings.operators[key].first_full_load == "automatic",
+                mode=settings.operators[key].mode,
+                paused=ledger.paused(now=wiring.now()),
+                audit=ledger.audit(AUDIT_SHOWN),
             )
     if as_json:
         data_json(facts)
@@ -183,6 +187,10 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
         f"[bold]{key}[/bold] ({operator_id}): "
         + (f"{facts.pushed_by} pushes" if facts.pushed_by else "nobody pushes now")
     )
+    if facts.paused:
+        out.print(f"  [yellow]{escape(facts.paused)}[/yellow]")
+    if facts.mode != "push":
+        out.print(f"  [yellow]mode {facts.mode}: nothing is pushed[/yellow]")
     counts = ", ".join(f"{name} {count}" for name, count in sorted(facts.held.items())) or "nothing yet"
     out.print(f"  Hubject holds   {counts}")
     out.print(
@@ -212,6 +220,8 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
         out.print(f"  withheld        {evse_id} ({guard})")
     if len(facts.withheld) > SHOWN:
         out.print(f"  withheld        and {len(facts.withheld) - SHOWN} more (all with --json)")
+    for line in facts.audit:
+        out.print(f"  audit           {escape(line)}")
 
 
 @verb

@@ -311,6 +311,16 @@ def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]
     return changed
 
 
+def distrusted(row: EvseRow, *, now: float) -> EvseRow:
+    """The ledger may have gone back in time: what it says of Hubject may be old. Pushed again after settle."""
+    return replace(row, presence=Presence.UNKNOWN, in_doubt_since=now)
+
+
+def distrusted_state(state: OperatorState) -> OperatorState:
+    """As `distrusted`, for the operator: the baseline is unknown again."""
+    return replace(state, baseline="", baseline_at=None, full_wanted="", full_doubts=0, trouble=None)
+
+
 def observed(row: EvseRow | None, desired: Desired, *, now: float, absent: bool) -> EvseRow | None:
     """The source's word about one EVSE it has. Returns the same object when nothing changed.
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import queue
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from oicp_adapter.daemon.worker import DELTA, FULL, OperatorJobs, Worker
-from oicp_adapter.ports import Clock
+from oicp_adapter.errors import AdapterError
+from oicp_adapter.ports import Clock, Source
+from oicp_adapter.sync.cycle import Mapper
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
@@ -35,7 +37,10 @@ class Daemon:
         log: EventLog,
         stop: threading.Event,
         grace: float,
+        reload: Callable[[], Mapping[str, tuple[Source, Mapper]]],
     ) -> None:
+        """`reload` reads source and mapping settings anew, by operator; raises ConfigurationError."""
+        self._reload = reload
         self._log = log
         self._stop = stop
         self._grace = grace
@@ -47,10 +52,13 @@ class Daemon:
         )
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; SIGUSR1 asks every operator for a full load. Returns the exit code."""
+        """Run until SIGTERM or SIGINT; returns the exit code.
+
+        SIGUSR1 asks every operator for a full load, SIGHUP reads source and mapping settings again.
+        """
         previous = {
             number: signal.signal(number, self._note)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
         }
         try:
             self._start()
@@ -102,11 +110,24 @@ class Daemon:
             if number == signal.SIGUSR1:
                 for worker in self._workers:
                     worker.poke(FULL, "SIGUSR1")
+            elif number == signal.SIGHUP:
+                self._read_again()
             elif number:
                 self._log.emit(events.DAEMON_STOPPING, signal=signal.Signals(number).name, grace=self._grace)
                 return
             if not all(worker.is_alive() for worker in self._workers):
                 return
+
+    def _read_again(self) -> None:
+        try:
+            fresh = self._reload()
+        except AdapterError as error:
+            self._log.emit(events.CONFIGURATION_REJECTED, text=error.message, fix=error.hint)
+            return
+        for worker in self._workers:
+            if worker.jobs.name in fresh:
+                worker.use(*fresh[worker.jobs.name])
+        self._log.emit(events.CONFIGURATION_RELOADED, operators=sorted(fresh))
 
     def _end(self) -> int:
         self._stop.set()

@@ -15,11 +15,10 @@ from typing import Protocol
 from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import replace
 
-from oicp_adapter.core.guards import Allowance
-from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
-from oicp_adapter.sync.cycle import OperatorSync
+from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord, Source
+from oicp_adapter.sync.commands import Task, task
+from oicp_adapter.sync.cycle import Mapper, OperatorSync
 from oicp_adapter.sync.report import CycleReport
-from oicp_adapter.sync.resync import Resync
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
@@ -71,11 +70,16 @@ class Worker(threading.Thread):
         self._pokes: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._due: dict[str, str] = {}
         self._records: dict[str, JobRecord] = {}
-        self._resync: tuple[Command, Resync] | None = None
+        self._task: tuple[Command, Task] | None = None
+        self._fresh: tuple[Source, Mapper] | None = None
 
     def poke(self, job: str, why: str = "schedule") -> None:
         """Ask for a job; safe from any thread and from signal handlers."""
         self._pokes.put(f"{job}:{why}")
+
+    def use(self, source: Source, mapper: Mapper) -> None:
+        """Read and map by new settings before the next job; safe from any thread."""
+        self._fresh = (source, mapper)
 
     def run(self) -> None:
         """Work until asked to stop."""
@@ -107,11 +111,14 @@ class Worker(threading.Thread):
             pass
 
     def _step(self) -> None:
-        if self._resync is None:
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None:
+            self.jobs.sync.use(*fresh)
+        if self._task is None:
             command = self.jobs.ledger.take(now=self._clock.now())
             if command is not None:
                 self._begin(command)
-        if self._resync is not None:
+        if self._task is not None:
             self._continue()
         for job in (FULL, RECONCILE, DELTA):
             if job in self._due and not self._asked_to_end.is_set():
@@ -122,33 +129,34 @@ class Worker(threading.Thread):
 
     def _begin(self, command: Command) -> None:
         self._log.emit(events.COMMAND_TAKEN, command=command.verb, command_id=command.id)
-        allowance = Allowance(
-            withdrawals=_number(command.arguments.get("allow_withdrawal")),
-            adopt=_number(command.arguments.get("adopt")),
-        )
-        resync = Resync(self.jobs.sync, allowance, now=self._clock.now(), asked=f"resync #{command.id}")
-        self._resync = (command, resync)
-        self._due[DELTA] = "resync"
+        asked = f"{command.verb} #{command.id}"
+        try:
+            begun = task(command.verb, command.arguments, self.jobs.sync, now=self._clock.now(), asked=asked)
+        except ValueError as error:
+            self._end(command, CommandState.FAILED, 1, str(error))
+            return
+        self._task = (command, begun)
+        self._due[DELTA] = command.verb
 
     def _continue(self) -> None:
-        """A resync takes the place of the next delta, until it ends."""
-        if self._resync is None or not self._due:
+        """A command takes the place of the next delta, until it ends."""
+        if self._task is None or not self._due:
             return
-        command, resync = self._resync
+        command, begun = self._task
         self._due.clear()
         try:
-            ended = resync.step(self._clock.now())
+            ended = begun.step(self._clock.now())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
-            self._log.crash(events.JOB_FAILED, error, job="resync")
+            self._log.crash(events.JOB_FAILED, error, job=command.verb)
             self._end(command, CommandState.FAILED, 1, f"failed: {error}")
             return
         if ended is None:
-            self.jobs.ledger.report(command.id, resync.progress)
+            self.jobs.ledger.report(command.id, begun.progress)
         else:
             self._end(command, ended.state, ended.exit_code, ended.text)
 
     def _end(self, command: Command, state: CommandState, exit_code: int, text: str) -> None:
-        self._resync = None
+        self._task = None
         self._log.emit(events.COMMAND_ENDED, command_id=command.id, state=state.value, text=text)
         self.jobs.ledger.end(command.id, state, exit_code=exit_code, text=text, now=self._clock.now())
 
@@ -194,7 +202,3 @@ class Worker(threading.Thread):
             self.jobs.ledger.record_job(record)
         except Exception as problem:  # noqa: BLE001 - a full disk must not end the worker; the next run tells
             self._log.crash(events.JOB_FAILED, problem, job=job)
-
-
-def _number(value: int | str | None) -> int | None:
-    return value if isinstance(value, int) else None

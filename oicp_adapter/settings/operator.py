@@ -171,6 +171,9 @@ class OperatorSettings(Table):
     """A full load deletes what Hubject holds and the source does not know. `manual`: the first one waits for a person
     (`resync --adopt N`). `automatic`: it is sent by the schedule; only where nobody else has ever pushed for this
     operator."""
+    mode: Literal["push", "observe"] = "push"
+    """`observe`: every step but the push, and the log says what would have been sent; for a parallel run before the
+    cut-over."""
     source: SourceSettings
     mapping: MappingSettings = MappingSettings()
     schedule: ScheduleSettings = ScheduleSettings()

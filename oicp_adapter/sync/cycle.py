@@ -16,11 +16,19 @@ from oicp_adapter.core import trouble
 from oicp_adapter.core.guards import Allowance, Guard, Refusal, grown, published
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Missing, Mode
-from oicp_adapter.core.records import EvseRow, OperatorState, Presence, recovered
+from oicp_adapter.core.records import (
+    EvseRow,
+    OperatorState,
+    Presence,
+    distrusted,
+    distrusted_state,
+    recovered,
+)
 from oicp_adapter.errors import SourceError
 from oicp_adapter.oicp.answers import Answer, Reaction
-from oicp_adapter.ports import Clock, Ledger, Source
+from oicp_adapter.ports import Clock, Ledger, Pause, Source
 from oicp_adapter.sync.decide import Decider, Decision
+from oicp_adapter.sync.facts import pause_text
 from oicp_adapter.sync.full import APPLIED, ROLLING, FullLoader
 from oicp_adapter.sync.herald import Herald
 from oicp_adapter.sync.observe import observe, unreadable
@@ -40,6 +48,8 @@ class CyclePolicy:
     """Times in seconds."""
 
     delta_interval: float = 10.0
+    observe: bool = False
+    """Do everything but push, and log what would be pushed: a parallel run before the cut-over."""
     unknown_after: float | None = None
 
 
@@ -73,6 +83,7 @@ class OperatorSync:
         full_loader: FullLoader,
         policy: CyclePolicy,
         log: EventLog,
+        paused: Callable[[float], Pause | None] = lambda now: None,
         new_id: Callable[[], str],
         chance: Callable[[], float],
     ) -> None:
@@ -85,10 +96,16 @@ class OperatorSync:
         self._full_loader = full_loader
         self._policy = policy
         self._log = log
+        self._paused = paused
         self._new_id = new_id
         self._chance = chance
         self._herald = Herald(ledger=ledger, clock=clock)
         self._restarted = True
+
+    @property
+    def operator(self) -> str:
+        """The operator's key in the configuration."""
+        return self._decider.operator
 
     def delta(self, *, force: bool = False) -> CycleReport:
         """Push what changed; a full load too if one is due. `force`: even while Hubject is given a rest."""
@@ -101,6 +118,31 @@ class OperatorSync:
     def full(self, *, asked: str, allowance: Allowance = NO_ALLOWANCE, force: bool = False) -> CycleReport:
         """Send everything Hubject should hold, if the guards agree. `asked`: by whom, for logs and `status`."""
         return self._cycle("full", Mode.RECONCILE, asked=asked, allowance=allowance, force=force)
+
+    def hasten(self, key: str | None) -> int:
+        """Bring the next try of one quarantined EVSE, or of all, forward to now; returns how many."""
+        now = self._clock.now()
+        work = self._begin(now, write=True)
+        rows = [
+            replace(row, quarantine=replace(row.quarantine, retry_at=now))
+            for row in work.rows.values()
+            if row.quarantine is not None and key in (None, row.key)
+        ]
+        self._ledger.save(rows, work.state)
+        return len(rows)
+
+    def distrust(self, why: str) -> int:
+        """Believe nothing the ledger says about Hubject; the cycles after settle push everything again."""
+        now = self._clock.now()
+        work = self._begin(now, write=True)
+        rows = [distrusted(row, now=now) for row in work.rows.values()]
+        self._ledger.save(rows, distrusted_state(work.state))
+        work.log.emit(events.LEDGER_DISTRUSTED, evses=len(rows), why=why)
+        return len(rows)
+
+    def use(self, source: Source, mapper: Mapper) -> None:
+        """Read and map by new settings from the next cycle on."""
+        self._source, self._mapper = source, mapper
 
     def preview(self, allowance: Allowance = NO_ALLOWANCE) -> Preview:
         """What a delta and a full load would send now. Raises SourceError; writes nothing, sends nothing."""
@@ -242,7 +284,12 @@ class OperatorSync:
         decide = partial(self._decide, work, now=now, read=read, allowance=allowance)
         decision = decide(mode)
         resting = work.state.trouble
-        if resting is not None and not force and now < resting.next_try:
+        if self._policy.observe:
+            work.state = replace(work.state, full_wanted="")
+            self._herald.would_send(decision.plan, work)
+        elif self._pausing(report, now=now):
+            pass
+        elif resting is not None and not force and now < resting.next_try:
             report.failures.append((4, resting.text, resting.hint))
         else:
             if work.state.full_wanted and read is not None:
@@ -290,6 +337,12 @@ class OperatorSync:
         else:
             self._full_loader.run(work, decision, allowance, now=now, complete=read.complete, report=report)
         return Mode.RESYNC if report.full_load == ROLLING else mode
+
+    def _pausing(self, report: CycleReport, *, now: float) -> bool:
+        pause = self._paused(now)
+        if pause is not None:
+            report.paused = pause_text(pause)
+        return pause is not None
 
     def _mark_withheld(self, decision: Decision, work: Work) -> None:
         """So that `status` and `explain` can say which guard holds an EVSE back."""
@@ -387,6 +440,7 @@ class OperatorSync:
 
     def _finish(self, work: Work, report: CycleReport) -> None:
         work.state = self._herald.refusals(report, work, keep=self._decider.plan.missing is Missing.KEEP)
+        work.state = self._herald.pause(report, work, work.state, now=self._clock.now())
         self._ledger.save((), work.state)
         self._herald.summary(report, work)
 

@@ -11,7 +11,7 @@ import msgspec
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.records import OperatorState, Picture
-from oicp_adapter.ports import JobRecord
+from oicp_adapter.ports import AuditEntry, JobRecord, Pause
 
 _STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL)
 """Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
@@ -42,6 +42,11 @@ class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One operator. Members are the keys of `status --json`."""
 
     pushed_by: str | None
+    mode: str
+    paused: str | None
+    """Who paused it, until when and why."""
+    audit: list[str]
+    """What people did lately, newest first."""
     held: dict[str, int]
     """Acknowledged status → EVSEs that Hubject is known to hold with it."""
     backlog: int
@@ -86,6 +91,9 @@ def operator_facts(
     holder: str | None,
     days_left: int | None,
     automatic_baseline: bool,
+    mode: str,
+    paused: Pause | None,
+    audit: Iterable[AuditEntry],
 ) -> OperatorFacts:
     """Everything `status` tells about one operator."""
     rows, state = picture.rows.values(), picture.state
@@ -93,6 +101,9 @@ def operator_facts(
     open_keys = {key for push in picture.open_pushes for key in push.keys}
     return OperatorFacts(
         pushed_by=holder,
+        mode=mode,
+        paused=None if paused is None else pause_text(paused),
+        audit=[f"{time_text(entry.at)} {entry.by}: {entry.what}" for entry in audit],
         held=dict(held),
         backlog=sum(
             1 for row in rows if row.changed_at is not None and row.quarantine is None and not row.withheld
@@ -177,6 +188,12 @@ def ailing(
     if quiet > patience:
         return f"no job has ended for {quiet:.0f} s (longest expected: {patience:.0f} s)"
     return None
+
+
+def pause_text(pause: Pause) -> str:
+    """Who paused, until when and why."""
+    until = "until somebody resumes" if pause.until is None else f"until {time_text(pause.until)}"
+    return f"paused by {pause.by} {until}: {pause.reason}"
 
 
 def _baseline(state: OperatorState, *, automatic: bool) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Guard
-from oicp_adapter.core.model import MappedFleet, Rejected, SourceRead
+from oicp_adapter.core.model import EvseStatus, MappedFleet, Rejected, SourceRead
 from oicp_adapter.core.notices import DAY, cleared, noticed
+from oicp_adapter.core.plan import Plan
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger
@@ -33,6 +34,7 @@ class Herald:
         self._clock = clock
         self._unmapped: set[tuple[str, str]] = set()
         self._rejected: tuple[Rejected, ...] | None = None
+        self._observed: dict[str, EvseStatus | None] | None = None
 
     def source_read(self, read: SourceRead, work: Work, *, now: float) -> OperatorState:
         """The source could be read."""
@@ -135,6 +137,39 @@ class Herald:
         state, due = noticed(state, Guard.BASELINE.value, "", now=now, every=DAY)
         if due:
             work.log.emit(events.BASELINE_UNKNOWN, evses=sum(1 for row in work.rows.values() if row.held))
+        return state
+
+    def would_send(self, plan: Plan, work: Work) -> None:
+        """Observe mode: one line for the plan, and one per EVSE whose part in it has changed since."""
+        would = {change.key: change for change in plan.changes}
+        work.log.emit(
+            events.PLAN_OBSERVED,
+            records=len(would),
+            withdrawals=len(plan.withdrawals),
+            withheld=len(plan.withheld),
+        )
+        if self._observed is not None:
+            for key, change in would.items():
+                if self._observed.get(key) is not change.status:
+                    work.log.emit(
+                        events.EVSE_OBSERVED,
+                        evse_id=change.wire_id,
+                        action=change.action.value,
+                        after=change.status.value if change.status else "deleted",
+                        reason=change.reason,
+                    )
+        self._observed = {key: change.status for key, change in would.items()}
+
+    def pause(self, report: CycleReport, work: Work, state: OperatorState, *, now: float) -> OperatorState:
+        """A pause is told when it begins or changes, then daily; and when it has ended."""
+        if report.paused:
+            state, due = noticed(state, events.OPERATOR_PAUSED.name, report.paused, now=now, every=DAY)
+            if due:
+                work.log.emit(events.OPERATOR_PAUSED, text=report.paused)
+            return state
+        state, was = cleared(state, events.OPERATOR_PAUSED.name)
+        if was:
+            work.log.emit(events.OPERATOR_RESUMED)
         return state
 
     def summary(self, report: CycleReport, work: Work) -> None:

@@ -32,6 +32,8 @@ class CycleReport:
     bundle: int = 0
     duration: float = 0.0
     lag: float = 0.0
+    paused: str = ""
+    """Who paused the operator, until when and why; "" if nobody."""
     found: dict[str, int] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
     full_load: str = ""

@@ -46,6 +46,9 @@ class Resync:
         if self._allowance.withdrawals is not None:  # what was allowed is allowed once, not at every step
             left = max(0, self._allowance.withdrawals - report.withdrawn)
             self._allowance = msgspec.structs.replace(self._allowance, withdrawals=left)
+        if report.paused:
+            text = f"nothing was sent: {report.paused}\n  fix: oicp-adapter resume {self._sync.operator}"
+            return Ended(state=CommandState.REFUSED, exit_code=3, text=text)
         if report.full_load == POSTPONED and not report.failures and now < self._give_up_at:
             self.progress = f"waiting: {report.why}"
             return None

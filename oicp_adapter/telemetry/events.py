@@ -49,6 +49,14 @@ JOB_FAILED = _error(
     "A job failed in a way nobody foresaw; the other jobs go on and this one runs again at its next time.",
     "Read the error; if it repeats, report it with the traceback.",
 )
+CONFIGURATION_RELOADED = _info(
+    "daemon.reloaded", "SIGHUP: source and mapping settings were read again; other settings need a restart."
+)
+CONFIGURATION_REJECTED = _error(
+    "daemon.reload_rejected",
+    "SIGHUP: the new configuration has problems; the old one stays in force.",
+    "Repair what the line names, check with `oicp-adapter check`, send SIGHUP again.",
+)
 COMMAND_TAKEN = _info("command.taken", "A manual command (resync) was picked up.")
 COMMAND_ENDED = _info("command.ended", "A manual command ended: done, refused or failed.")
 RECOVERED = _warning(
@@ -56,6 +64,22 @@ RECOVERED = _warning(
     "The last process died while pushes were in flight: their EVSEs are in doubt and are pushed again "
     "after settle.",
     "Nothing, if it was a planned kill; else find out why the process died.",
+)
+
+LEDGER_DISTRUSTED = _warning(
+    "ledger.distrusted",
+    "What the ledger says about Hubject is no longer believed: every EVSE is in doubt, the baseline unknown.",
+    "Wait for settle; then `resync OPERATOR --adopt N`.",
+)
+OPERATOR_PAUSED = _warning(
+    "operator.paused",
+    "A person stopped the pushes; reading goes on. Repeated daily.",
+    "`oicp-adapter resume OPERATOR`, or wait: a pause with a time ends by itself.",
+)
+OPERATOR_RESUMED = _info("operator.resumed", "Pushes flow again after a pause.")
+PLAN_OBSERVED = _info("plan.observed", 'Observe mode (`mode = "observe"`): what would have been sent.')
+EVSE_OBSERVED = _info(
+    "evse.observed", "Observe mode: the part of one EVSE in the plan changed; nothing is sent."
 )
 
 DELTA_DONE = _info(

@@ -1,0 +1,203 @@
+"""The verbs of the on-call engineer: pause, resume, quarantine retry, ledger backup, check and distrust."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oicp_adapter.cli.common import (
+    ConfigOption,
+    JsonOption,
+    OperatorArgument,
+    chosen,
+    data,
+    settings_of,
+    talk,
+    verb,
+)
+from oicp_adapter.errors import ConfigurationError, worst_exit_code
+
+if TYPE_CHECKING:
+    from oicp_adapter.settings import Settings
+    from oicp_adapter.wiring import Wiring
+
+OneOperator = Annotated[str, typer.Argument(metavar="OPERATOR", help="Key of the operator in the file.")]
+
+
+@verb
+def pause(
+    context: typer.Context,
+    operator: OneOperator,
+    reason: Annotated[str, typer.Option(help="Why; shown by status and kept in the audit.")],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help='A duration like "2h" or a time like 2026-11-20T18:00Z.', show_default=False
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> int:
+    """Stop the pushes of an operator for a while; it goes on reading, and resumes by itself.
+
+    Example: oicp-adapter pause slb --until 2h --reason "works at the backend"
+    """
+    settings = settings_of(context, config)
+    chosen(settings, operator)
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.ports import Pause
+
+    clock = SystemClock()
+    now = clock.now()
+    end = None if until is None else _moment(until, now=now)
+    with _writing(settings) as wiring:
+        wiring.ledger(operator).pause(Pause(since=now, until=end, reason=reason, by=_who()))
+    if end is None:
+        talk(f"{operator} is paused until somebody resumes it: oicp-adapter resume {operator}")
+    else:
+        from oicp_adapter.sync.facts import time_text
+
+        talk(f"{operator} is paused until {time_text(end)}; earlier: oicp-adapter resume {operator}")
+    return 0
+
+
+@verb
+def resume(context: typer.Context, operator: OneOperator, config: ConfigOption = None) -> int:
+    """Let the pushes of a paused operator flow again. Example: oicp-adapter resume slb"""
+    settings = settings_of(context, config)
+    chosen(settings, operator)
+    from oicp_adapter.clock import SystemClock
+
+    with _writing(settings) as wiring:
+        was = wiring.ledger(operator).resume(now=SystemClock().now(), by=_who())
+    talk(f"{operator} pushes again with the next cycle" if was else f"{operator} was not paused")
+    return 0
+
+
+@verb
+def quarantine_retry(
+    context: typer.Context,
+    evse_id: Annotated[
+        str | None, typer.Argument(metavar="[EVSE]", help="One EvseID; all if left out.", show_default=False)
+    ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option("--operator", metavar="OPERATOR", help="Only this operator.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Try what Hubject refused again now, alone, instead of at its time.
+
+    Example: oicp-adapter quarantine retry 'DE*ABC*E100*1'
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.cli.following import ask
+    from oicp_adapter.core.ids import InvalidId, parse_evse_id
+
+    try:
+        key = None if evse_id is None else parse_evse_id(evse_id).key
+    except InvalidId as error:
+        raise ConfigurationError(str(error)) from None
+    return worst_exit_code(
+        [
+            ask(settings, one, "retry", {"evse": key}, wait=True, as_json=as_json)
+            for one in chosen(settings, operator)
+        ]
+    )
+
+
+@verb
+def ledger_backup(
+    context: typer.Context,
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; never overwritten.")],
+    config: ConfigOption = None,
+) -> int:
+    """Copy the ledger as of now, also while the daemon runs. Example: oicp-adapter ledger backup ledger-monday.db
+
+    After restoring such a copy run: oicp-adapter ledger distrust
+    """
+    settings = settings_of(context, config)
+    with _reading(settings) as wiring:
+        wiring.store.backup(to)
+    data(str(to))
+    return 0
+
+
+@verb
+def ledger_check(context: typer.Context, config: ConfigOption = None) -> int:
+    """Read every page of the ledger and say whether it is sound. Example: oicp-adapter ledger check"""
+    settings = settings_of(context, config)
+    with _reading(settings) as wiring:
+        wiring.store.check()
+        data(f"the ledger is sound: {wiring.store.path}")
+    return 0
+
+
+@verb
+def ledger_distrust(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Forget what the ledger believes about Hubject: after restoring an old copy, or when in doubt about it.
+
+    Every EVSE is pushed again after settle, and no full load is sent until `resync OPERATOR --adopt N`.
+    Example: oicp-adapter ledger distrust slb
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.cli.following import ask
+
+    return worst_exit_code(
+        [ask(settings, key, "distrust", {}, wait=True, as_json=as_json) for key in chosen(settings, operator)]
+    )
+
+
+def _moment(text: str, *, now: float) -> float:
+    from datetime import UTC, datetime
+
+    from oicp_adapter.settings.duration import parse_duration
+
+    try:
+        end = now + parse_duration(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ConfigurationError(
+                f"--until {text!r} is neither a duration nor a time", hint='write "2h" or "2026-11-20T18:00Z"'
+            ) from None
+        end = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if end <= now:
+        raise ConfigurationError(
+            f"--until {text!r} is not in the future", hint="times without a zone are UTC"
+        )
+    return end
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _writing(settings: Settings) -> Wiring:
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.wiring import Wiring, configure_log
+
+    return Wiring(settings, clock=SystemClock(), log=configure_log(settings, stream=sys.stderr, quiet=True))
+
+
+def _reading(settings: Settings) -> Wiring:
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.wiring import Wiring, configure_log
+
+    log = configure_log(settings, stream=sys.stderr, quiet=True)
+    return Wiring(settings, clock=SystemClock(), log=log, read_only=True)
