@@ -27,6 +27,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SIZES = (1_000, 10_000)
 PARSE, CYCLE, FULL = "parse the file", "cycle, nothing changed", "full load"
 EVSES_PER_LOCATION = 3
+RUNS = 5
+"""Measured runs in each process, after one to warm up."""
 CONFIGURATION = """
 [hubject]
 base_url = "{base_url}"
@@ -39,7 +41,7 @@ source = {{ type = "file", path = "fleet.json", format = "ocpi-locations", vocab
 
 
 class Cost(NamedTuple):
-    """Of one run."""
+    """Of one run of what is measured."""
 
     seconds: float
     cpu: float
@@ -96,14 +98,17 @@ def measured(what: str, folder: Path) -> Cost:
 
 
 def cost_of(run: Callable[[], object]) -> Cost:
-    """Of the second run; memory is the peak of both, for it cannot be told apart."""
+    """Medians of some runs after one to warm up; memory is the peak of them all."""
     idle = peak_memory()
     run()
-    began, cpu = time.perf_counter(), time.process_time()
-    run()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    seconds, cpus = [], []
+    for _ in range(RUNS):
+        began, cpu = time.perf_counter(), time.process_time()
+        run()
+        seconds.append(time.perf_counter() - began)
+        cpus.append(time.process_time() - cpu)
     peak = peak_memory()
-    return Cost(seconds, cpu, peak - idle, peak)
+    return Cost(statistics.median(seconds), statistics.median(cpus), peak - idle, peak)
 
 
 def peak_memory() -> int:
@@ -253,7 +258,7 @@ def page(rows: list[Row], repeat: int) -> str:
         f"| {row.ratio.peak:.1f} |"
         for row in rows
     )
-    return TEMPLATE.format(table=table, repeat=repeat)
+    return TEMPLATE.format(table=table, repeat=repeat, runs=RUNS)
 
 
 TEMPLATE = """# Benchmarks
@@ -274,8 +279,8 @@ better than times do, but they are observations, not promises.
   connection on loopback, *own processor time* does not.
 - **Memory added** is the peak above the idle process with everything imported and the ledger open; *whole process*
   includes those, and is therefore mostly imports when the fleet is small.
-- Each measurement is the median of {repeat} processes, taken in turns; in each the second run counts, so connection and
-  caches are warm as they are in the daemon. The operator is wired as the command line does it, with a ledger on disk.
+- Each figure is the median of {repeat} processes, taken in turns, and in each of {runs} runs after one to warm up: connection
+  and caches are warm as they are in the daemon. The operator is wired as the command line does it, with a ledger on disk.
 """
 
 
