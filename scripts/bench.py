@@ -279,8 +279,9 @@ better than times do, but they are observations, not promises.
   connection on loopback, *own processor time* does not.
 - **Memory added** is the peak above the idle process with everything imported and the ledger open; *whole process*
   includes those, and is therefore mostly imports when the fleet is small.
-- Each figure is the median of {repeat} processes, taken in turns, and in each of {runs} runs after one to warm up: connection
-  and caches are warm as they are in the daemon. The operator is wired as the command line does it, with a ledger on disk.
+- **Each figure** is the median of {repeat} processes, taken in turns, and in each of {runs} runs after one to warm up:
+  connection and caches are warm as they are in the daemon. The operator is wired as the command line does it, with a
+  ledger on disk.
 """
 
 
