@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
 from oicp_adapter.core.guards import Allowance, Guard, Refusal, grown, published
-from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
+from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Missing, Mode
 from oicp_adapter.core.records import (
     EvseRow,
@@ -22,6 +22,7 @@ from oicp_adapter.core.records import (
     Presence,
     distrusted,
     distrusted_state,
+    full_load_doubted,
     recovered,
 )
 from oicp_adapter.errors import SourceError
@@ -222,10 +223,14 @@ class OperatorSync:
             return work
         if self._restarted:
             work.state = replace(work.state, trouble=None)
+        if any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes):
+            work.state = full_load_doubted(work.state)  # what killed us once may do so again
         if doubted or picture.open_pushes:
             self._ledger.interrupted(picture.open_pushes, doubted, work.state, now=now)
         if picture.open_pushes:
             work.log.emit(events.RECOVERED, pushes=len(picture.open_pushes), evses=len(doubted))
+            if work.state.full_doubts > picture.state.full_doubts and self._full_loader.suspended(work):
+                work.log.emit(events.FULL_SUSPENDED, records=len(work.rows))
         self._restarted = False
         return work
 

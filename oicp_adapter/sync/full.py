@@ -22,6 +22,8 @@ from oicp_adapter.telemetry import events
 DOUBTS_SUSPEND = 2
 """Unanswered full loads in a row after which scheduled ones are replaced by a rolling resync."""
 
+_IN_DOUBT = "nothing: Hubject may have applied it or not; after settle every EVSE is pushed again by itself"
+
 APPLIED, POSTPONED, REFUSED, ROLLING, FAILED = "applied", "postponed", "refused", "rolling", "failed"
 
 
@@ -115,6 +117,7 @@ class FullLoader:
                 report.failures.append((4, f"Hubject refused the full load: {answer.text}", answer.hint))
             case Reaction.IN_DOUBT:
                 report.full_load = FAILED
+                report.failures.append((4, f"the full load got no readable answer: {answer.text}", _IN_DOUBT))
                 if self.suspended(work):
                     work.log.emit(
                         events.FULL_SUSPENDED,
