@@ -117,7 +117,7 @@ class FullLoader:
                 report.failures.append((4, f"Hubject refused the full load: {answer.text}", answer.hint))
             case Reaction.IN_DOUBT:
                 report.full_load = FAILED
-                report.failures.append((4, f"the full load got no readable answer: {answer.text}", _IN_DOUBT))
+                report.failures.append((4, f"the full load is in doubt: {answer.text}", _IN_DOUBT))
                 if self.suspended(work):
                     work.log.emit(
                         events.FULL_SUSPENDED,
