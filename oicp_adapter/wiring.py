@@ -16,7 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.mapping import map_fleet
-from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRecord
+from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, OperatorJobs, schedule
 from oicp_adapter.hub import (
@@ -40,6 +40,8 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
+from oicp_adapter.sources.formats.collected import Collected, source_names
+from oicp_adapter.sources.formats.rows_json import JsonRows
 from oicp_adapter.sync.cycle import CyclePolicy, Mapper, OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
@@ -354,6 +356,13 @@ class Wiring:
 def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> FileSource:
     """A fleet file outside of any configuration, for trying a mapping on it."""
     return FileSource(FileOptions(path=path, format=kind, fields=fields))
+
+
+def fleet_text(array: bytes) -> SourceRead:
+    """A JSON array of records under our own field names, read as a source would."""
+    into = Collected()
+    JsonRows(source_names({})).read_json(array, into)
+    return into.result()
 
 
 def _mapper(operator: OperatorSettings) -> Mapper:
