@@ -5,6 +5,7 @@ The pages that scripts/generate_docs.py writes are compared with the code in tes
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -76,6 +77,7 @@ def _commands(command: Any, verb: Verb = ()) -> Iterator[tuple[Verb, set[str]]]:
 
 
 VERBS = dict(_commands(typer.main.get_command(app)))
+GROUPS = {verb[:-1] for verb in VERBS if verb}
 OPTIONS = set().union(*VERBS.values())
 
 
@@ -103,7 +105,7 @@ def test_every_verb_and_option_exists(page: Path) -> None:
                 break
             verb = (*verb, word)
         options = {word.strip("()[],.") for word in words if re.match(r"\[?--[a-z]", word)}
-        assert verb or words[0].startswith("--"), call
+        assert verb not in GROUPS or words[len(verb) :][:1] == [] or words[0].startswith("--"), call
         assert options <= VERBS[verb], call
     for span in _spans(page):
         if re.match("--[a-z]", span):
@@ -163,6 +165,14 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     assert order
     for worse, better in combinations([int(code) for code in order[1].split(",")], 2):
         assert worst_exit_code([better, worse]) == worse
+
+
+def test_every_error_is_among_the_alerts() -> None:
+    # A person must act, and nobody is called.
+    table = _text(OPERATIONS).split("\n## What to alert on\n")[1].split("\n## ")[0]
+    errors = {event.name for event in CATALOGUE.values() if event.level >= logging.ERROR}
+    assert errors
+    assert not {name for name in errors if f"`{name}`" not in table}
 
 
 def test_the_configuration_of_the_readme_is_one(tmp_path: Path) -> None:
