@@ -166,15 +166,18 @@ class House:
         return self.place / "fleet.json"
 
     def configure(self, text: str = MINIMAL, **changes: str) -> None:
-        """Write adapter.toml; `changes` are texts to put in the place of others, as name → TOML line.
+        """Write adapter.toml: the text with the port, and changes to it as TOML values.
 
-        `settle = "1s"` replaces the line that begins with `settle`; a name with __ adds a line to that table.
+        `settle='"1s"'` replaces the line that begins with `settle`; `daemon__grace='"1s"'` adds a line to [daemon].
         """
         lines = text.format(base_url=self.simulator.base_url).splitlines()
         for name, value in changes.items():
             table, _, key = name.rpartition("__")
             if table:
-                lines.insert(lines.index(f"[{table.replace('__', '.')}]") + 1, f"{key} = {value}")
+                head = f"[{table.replace('__', '.')}]"
+                if head not in lines:
+                    lines += ["", head]
+                lines.insert(lines.index(head) + 1, f"{key} = {value}")
             else:
                 at = next(number for number, line in enumerate(lines) if line.startswith(f"{key} ="))
                 lines[at] = f"{key} = {value}"
