@@ -20,7 +20,7 @@ from oicp_adapter.cli.common import (
     talk,
     verb,
 )
-from oicp_adapter.errors import worst_exit_code
+from oicp_adapter.errors import SourceError, worst_exit_code
 
 if TYPE_CHECKING:
     from oicp_adapter.sync.report import CycleReport
@@ -148,7 +148,9 @@ def resync(
 
 def sentence(report: CycleReport) -> str:
     """A cycle in one line for a person."""
-    parts = [f"read {report.read} records", f"{report.acked} of {report.changed} changes acknowledged"]
+    unreadable = any(code == SourceError.exit_code for code, _, _ in report.failures)
+    read = "the source could not be read" if unreadable else f"read {report.read} records"
+    parts = [read, f"{report.acked} of {report.changed} changes acknowledged"]
     for count, word in (
         (report.withheld, "withheld"),
         (report.quarantined, "quarantined"),
