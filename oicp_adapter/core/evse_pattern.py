@@ -19,12 +19,14 @@ class EvsePattern(msgspec.Struct, frozen=True):
 
     text: str
     """As the operator wrote it."""
+    begins: str
+    """What the EVSE's key begins with: settles most of a fleet at once."""
     compiled: re.Pattern[str]
-    """Over the EVSE's key."""
+    """Over the whole key."""
 
     def covers(self, key: str) -> bool:
         """Whether the EVSE with this key (`EvseId.key`) is meant."""
-        return self.compiled.fullmatch(key) is not None
+        return key.startswith(self.begins) and self.compiled.fullmatch(key) is not None
 
 
 def parse_evse_pattern(text: str) -> EvsePattern:
@@ -34,7 +36,8 @@ def parse_evse_pattern(text: str) -> EvsePattern:
         raise InvalidId(f"{text!r} ends in the separator `*`; write % for any characters")
     head, *others = text.split("%")
     if not others:
-        return EvsePattern(text, re.compile(re.escape(parse_evse_id(text).key)))
+        key = parse_evse_id(text).key
+        return EvsePattern(text, key, re.compile(re.escape(key)))
     prefix = _prefix(head)
     parts = prefix.parts
     iso = parts.country.isalpha()
@@ -45,7 +48,7 @@ def parse_evse_pattern(text: str) -> EvsePattern:
         others = [other.upper().replace("*", "") for other in others]
     else:
         begins = f"{parts.country}*{parts.operator}*{parts.rest}"
-    return EvsePattern(text, re.compile(".*".join(map(re.escape, [begins, *others]))))
+    return EvsePattern(text, begins, re.compile(".*".join(map(re.escape, [begins, *others]))))
 
 
 def _prefix(head: str) -> Prefix:

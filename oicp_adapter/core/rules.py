@@ -37,19 +37,24 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
 
     def matches(self, record: SourceRecord, *, key: str, vocabulary: str) -> bool:
         """Whether the rule is about this record of the EVSE `key` ("" where it speaks for a station only)."""
-        return (
-            (not self.values or (record.status or "").strip() in self.values)
-            and (not self.vocabulary or vocabulary == self.vocabulary)
-            and _one_of(self.error_codes, record.error_code)
-            and _one_of(self.vendors, record.vendor)
-            and _one_of(self.models, record.model)
-            and (not self.evse_ids or any(pattern.covers(key) for pattern in self.evse_ids))
-        )
+        # Asked for every record and rule: what is not named costs nothing.
+        if self.values and (record.status or "").strip() not in self.values:
+            return False
+        if self.vocabulary and vocabulary != self.vocabulary:
+            return False
+        if self.error_codes and not _one_of(self.error_codes, record.error_code):
+            return False
+        if self.vendors and not _one_of(self.vendors, record.vendor):
+            return False
+        if self.models and not _one_of(self.models, record.model):
+            return False
+        for pattern in self.evse_ids:
+            if pattern.covers(key):
+                return True
+        return not self.evse_ids
 
 
 def _one_of(wanted: tuple[str, ...], found: str | None) -> bool:
-    if not wanted:
-        return True
     said = (found or "").strip().casefold()
     return any(said == one.strip().casefold() for one in wanted)
 

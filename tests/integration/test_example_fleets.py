@@ -133,3 +133,18 @@ def test_a_change_to_available_is_held_back_where_the_operator_wants_that(
     monkeypatch.delenv("OICP_ADAPTER__OPERATORS__OCPP__MAPPING__HOLD_AVAILABLE")
     assert run("sync", directory, "ocpp").exit_code == 0
     assert hubject.statuses("DE*OCP")["DE*OCP*E3*2"] == "Available"
+
+
+def test_preparing_after_a_session_is_remembered_from_one_run_to_the_next(
+    directory: Path, hubject: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After every restart the places where a session has just ended are shown as free.
+    monkeypatch.setenv("OICP_ADAPTER__OPERATORS__OCPP__MAPPING__OVERRIDES__Preparing", "Available")
+    assert run("sync", directory, "ocpp").exit_code == 0
+    fleet = directory / "ocpp1.6.csv"
+    text = fleet.read_text(encoding="utf-8")
+    fleet.write_text(text.replace("CP2,1,Charging", "CP2,1,Preparing"), encoding="utf-8")
+    for _ in range(2):
+        assert run("sync", directory, "ocpp").exit_code == 0
+        held = hubject.statuses("DE*OCP")
+        assert (held["DE*OCP*E2*1"], held["DE*OCP*E1*2"]) == ("Occupied", "Available")
