@@ -40,12 +40,14 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
-from oicp_adapter.sync.cycle import CyclePolicy, Mapper, OperatorSync
+from oicp_adapter.sync.cycle import Mapper, OperatorSync
 from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
 from oicp_adapter.sync.facts import time_text
 from oicp_adapter.sync.full import FullLoader
-from oicp_adapter.sync.publisher import DeliveryPolicy, Progress, Publisher, no_progress
+from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
 

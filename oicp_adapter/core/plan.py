@@ -41,8 +41,6 @@ class Mode(StrEnum):
     DELTA = "delta"
     RECONCILE = "reconcile"
     """Also retries due quarantine and re-asserts."""
-    RESYNC = "resync"
-    """Also pushes what is unchanged: a rolling resync, where a fullLoad cannot be sent."""
 
 
 class Kind(StrEnum):
@@ -175,9 +173,13 @@ def make_plan(
     now: float,
     complete: bool,
     mode: Mode = Mode.DELTA,
+    rolling_since: float | None = None,
     withheld: Mapping[str, str] = NOTHING_WITHHELD,
 ) -> Plan:
-    """Decide for every EVSE. `complete`: the read this follows may let EVSEs go. `withheld`: key → guard."""
+    """Decide for every EVSE. `complete`: the read this follows may let EVSEs go. `withheld`: key → guard.
+
+    `rolling_since`: a rolling resync is under way; what was acknowledged before is pushed again.
+    """
     changes: list[Change] = []
     unchanged = waiting = quarantined = missing = 0
     for row in rows:
@@ -187,7 +189,11 @@ def make_plan(
             waiting += 1
             continue
         status = target(row, policy, now=now, complete=complete, withheld=row.key in withheld)
-        change = None if status is Hold.HOLD else _decide(row, status, now=now, mode=mode)
+        change = (
+            None
+            if status is Hold.HOLD
+            else _decide(row, status, now=now, mode=mode, rolling_since=rolling_since)
+        )
         if change is not None:
             changes.append(_released(change, policy))
         elif row.quarantine is not None:
@@ -251,8 +257,10 @@ def _oldest_first(change: Change) -> tuple[float, str]:
     return (change.since if change.since is not None else 0.0, change.key)
 
 
-def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) -> Change | None:
-    thorough = mode is not Mode.DELTA
+def _decide(
+    row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode, rolling_since: float | None
+) -> Change | None:
+    thorough = mode is Mode.RECONCILE
     if row.in_doubt_since is not None:
         kind = Kind.QUARANTINE if row.quarantine is not None else Kind.IN_DOUBT  # a bad one stays alone
         return _change(row, status, kind, "was in doubt, settle is over: the latest status")
@@ -268,7 +276,7 @@ def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) 
         return _new_status(row, status)
     if thorough and row.reassert_at is not None and now >= row.reassert_at:
         return _change(row, status, Kind.REASSERT, "was in doubt earlier: asserted once more")
-    if mode is Mode.RESYNC:
+    if rolling_since is not None and (row.status_at is None or row.status_at < rolling_since):
         return _change(row, status, Kind.RESYNC, "rolling resync")
     return None
 

@@ -126,6 +126,10 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     last_full_at: float | None = None
     full_doubts: int = 0
     """Full loads in a row that ended in doubt; two suspend them."""
+    full_limit: int | None = None
+    """Bytes that were too many for Hubject (413); a smaller full load is tried again."""
+    rolling_since: float | None = None
+    """A rolling resync replaces a full load: what was acknowledged before this time is pushed again."""
     last_read_at: float | None = None
     last_complete_at: float | None = None
     source_failing_since: float | None = None

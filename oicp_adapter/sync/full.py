@@ -15,8 +15,9 @@ from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.sync.decide import Decider, Decision
-from oicp_adapter.sync.publisher import Publisher, Work
+from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
 
 DOUBTS_SUSPEND = 2
@@ -28,7 +29,16 @@ APPLIED, POSTPONED, REFUSED, ROLLING, FAILED = "applied", "postponed", "refused"
 class FullLoader:
     """Sends the full load of one operator, or says why not."""
 
-    def __init__(self, *, decider: Decider, publisher: Publisher, automatic_baseline: bool) -> None:
+    def __init__(
+        self,
+        *,
+        decider: Decider,
+        publisher: Publisher,
+        automatic_baseline: bool,
+        limit: int | None = None,
+    ) -> None:
+        """`limit`: bytes above which no full load is sent; None: only what Hubject refuses is too large."""
+        self._limit = limit
         self._decider = decider
         self._publisher = publisher
         self._automatic = automatic_baseline
@@ -83,12 +93,14 @@ class FullLoader:
                 if not (refusal.guard is Guard.BASELINE and allowance.withdrawals is not None):
                     report.refuse(refusal)  # who only allowed withdrawals got what was asked for
                 return
+            if self._too_large(full, work, report):
+                return
             how = "adopted" if allowance.adopt is not None else "automatic"
             first = not work.state.baseline
             answer = self._publisher.full_load(full, work, how=how)
             named = _named(full, answer) - refused
             if answer.reaction is Reaction.REFUSED and named:
-                self._publisher.quarantine_refused(sorted(named), answer, work)
+                self._publisher.quarantine(sorted(named), answer, work)
                 refused |= named
                 continue
             self._react(full, answer, work, report)
@@ -100,15 +112,36 @@ class FullLoader:
         """Two full loads in a row got no answer."""
         return work.state.full_doubts >= DOUBTS_SUSPEND
 
+    def roll(self, work: Work, report: CycleReport) -> None:
+        """Replace the full load by a rolling resync: every EVSE in bundles, none missing at any moment."""
+        report.full_load = ROLLING
+        since = work.state.rolling_since
+        work.state = replace(
+            work.state, full_wanted="", rolling_since=self._publisher.now() if since is None else since
+        )
+
+    def _too_large(self, full: FullLoadPlan, work: Work, report: CycleReport) -> bool:
+        """Larger than the setting allows, or not smaller than what Hubject refused as too large."""
+        learned = work.state.full_limit
+        if self._limit is None and learned is None:
+            return False
+        size = self._publisher.full_size(full)
+        if (self._limit is None or size <= self._limit) and (learned is None or size < learned):
+            return False
+        work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
+        self.roll(work, report)
+        return True
+
     def _react(self, full: FullLoadPlan, answer: Answer, work: Work, report: CycleReport) -> None:
         match answer.reaction:
             case Reaction.APPLIED:
                 report.full_load, report.full_records = APPLIED, len(full.records)
                 work.acked += len(full.records)
             case Reaction.TOO_LARGE:
-                report.full_load = ROLLING
-                work.state = replace(work.state, full_wanted="")
-                work.log.emit(events.FULL_TOO_LARGE, records=len(full.records))
+                size = self._publisher.full_size(full)
+                work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
+                work.state = replace(work.state, full_limit=size)
+                self.roll(work, report)
             case Reaction.REFUSED:
                 report.full_load = FAILED
                 work.state = replace(work.state, full_wanted="")
@@ -119,7 +152,7 @@ class FullLoader:
                     work.log.emit(
                         events.FULL_SUSPENDED,
                         records=len(full.records),
-                        bytes=work.full_bytes,
+                        bytes=self._publisher.full_size(full),
                         duration=round(answer.duration, 1),
                         process_id=answer.process_id,
                     )

@@ -16,8 +16,8 @@ from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger
 from oicp_adapter.sync.full import signature
 from oicp_adapter.sync.observe import Observation
-from oicp_adapter.sync.publisher import Work
 from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
 
 OLD_AFTER = 900.0

@@ -66,6 +66,12 @@ RECOVERED = _warning(
     "Nothing, if it was a planned kill; else find out why the process died.",
 )
 
+CLOCK_JUMPED = _warning(
+    "clock.jumped",
+    "The wall clock jumped by so many seconds between two cycles. Times in the ledger are pulled back to now, and "
+    "what was in doubt waits for settle anew.",
+    "Let a time service keep the clock; nothing else is needed.",
+)
 LEDGER_DISTRUSTED = _warning(
     "ledger.distrusted",
     "What the ledger says about Hubject is no longer believed: every EVSE is in doubt, the baseline unknown.",
@@ -99,6 +105,7 @@ FULL_DONE = _info("full.done", "One full cycle; `sent` tells whether the full lo
 FULL_POSTPONED = _info(
     "full.postponed", "A full load is due but waits: for records in doubt, or for a complete read."
 )
+FULL_ROLLED = _info("full.rolled", "A rolling resync ended: every EVSE was pushed again in bundles.")
 FULL_SUSPENDED = _error(
     "full.suspended",
     "Two full loads in a row got no answer; until one succeeds by hand a rolling resync replaces them.",
@@ -185,6 +192,10 @@ PUSH_FAILED = _warning(
     "push.failed",
     "A push was not applied and is tried again later (Hubject unreachable, in trouble, or over the limit).",
     "If it lasts: check the network, then Hubject's status.",
+)
+SEARCH_CONTINUES = _info(
+    "isolation.continues",
+    "The cycle's time did not suffice to find the records at fault in refused requests; the next goes on.",
 )
 HUB_CODE_UNKNOWN = _warning(
     "hub.code_unknown",
