@@ -16,7 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.mapping import map_fleet
-from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRecord
+from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, OperatorJobs, schedule
 from oicp_adapter.hub import (
@@ -40,6 +40,8 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
+from oicp_adapter.sources.formats.collected import Collected, source_names
+from oicp_adapter.sources.formats.rows_json import JsonRows
 from oicp_adapter.sync.cycle import Mapper, OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.delivery import CyclePolicy
@@ -140,7 +142,7 @@ class Wiring:
         ledger, hub = self.ledger(key), self._hub(key)
         try:
             hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
-            yield self._sync(key, ledger=ledger, hub=hub, progress=progress)
+            yield self._sync(key, ledger=ledger, hub=hub, progress=progress, one_shot=True)
         finally:
             hub.close()
             ledger.close()
@@ -237,7 +239,13 @@ class Wiring:
         return self._path.with_name(f"{self._path.name}.{name}.lock")
 
     def _sync(
-        self, key: str, *, ledger: SqliteLedger | MemoryLedger, hub: Hub, progress: Progress
+        self,
+        key: str,
+        *,
+        ledger: SqliteLedger | MemoryLedger,
+        hub: Hub,
+        progress: Progress,
+        one_shot: bool = False,
     ) -> OperatorSync:
         settings, operator = self.settings, self.settings.operators[key]
         delivery = settings.delivery
@@ -250,6 +258,8 @@ class Wiring:
                 mass_share=delivery.mass_unknown_share,
             ),
         )
+        interval = operator.schedule.delta
+        seconds = interval.seconds if isinstance(interval, Interval) else interval.shortest_gap
         publisher = Publisher(
             hub=hub,
             ledger=ledger,
@@ -259,12 +269,12 @@ class Wiring:
                 operator_name=operator.name,
                 settle=delivery.settle,
                 calls_per_minute=settings.hubject.calls_per_minute,
+                search_for=max(5.0, seconds),
                 quarantine_first_retry=delivery.quarantine_retry,
             ),
             stopping=self._stop.is_set,
             progress=progress,
         )
-        interval = operator.schedule.delta
         return OperatorSync(
             source=_source(operator),
             mapper=_mapper(operator),
@@ -276,10 +286,12 @@ class Wiring:
                 decider=decider,
                 publisher=publisher,
                 automatic_baseline=operator.first_full_load == "automatic",
+                limit=settings.hubject.max_body,
             ),
             policy=CyclePolicy(
-                delta_interval=interval.seconds if isinstance(interval, Interval) else 60.0,
+                delta_interval=seconds,
                 unknown_after=operator.source.unknown_after,
+                settles_anew=not one_shot,
                 observe=operator.mode == "observe",
             ),
             log=self._log.bind(operator=key),
@@ -356,6 +368,13 @@ class Wiring:
 def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> FileSource:
     """A fleet file outside of any configuration, for trying a mapping on it."""
     return FileSource(FileOptions(path=path, format=kind, fields=fields))
+
+
+def fleet_text(array: bytes) -> SourceRead:
+    """A JSON array of records under our own field names, read as a source would."""
+    into = Collected()
+    JsonRows(source_names({})).read_json(array, into)
+    return into.result()
 
 
 def _mapper(operator: OperatorSettings) -> Mapper:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from oicp_adapter.ports import Clock, Command
+    from oicp_adapter.ports import Clock, Command, Inbox
     from oicp_adapter.settings import Settings
     from oicp_adapter.wiring import Wiring
 
@@ -115,18 +115,26 @@ class _Errand:
         if not wait:
             holder = self._wiring.holder(self._key)
             return 0, f"{self._verb} #{number} is handed to {holder}; see `oicp-adapter status {self._key}`"
+        try:
+            return self._follow(ledger, number)
+        except KeyboardInterrupt:
+            talk(f"{self._verb} #{number} goes on without you; see `oicp-adapter status {self._key}`")
+            raise
+
+    def _follow(self, ledger: Inbox, number: int) -> tuple[int, str]:
         while True:
             command = ledger.command(number)
             if command.finished_at is not None:
                 return command.exit_code or 0, command.text
-            if self._wiring.holder(self._key) is None:
+            holder = self._wiring.holder(self._key)
+            if holder is None:
                 # Whoever pushed is gone. If it never took the command up, it is ours to do.
                 if ledger.withdraw(number, now=self._clock.now()):
                     self._display.say("nobody pushes any more: by itself")
-                    return self.run(wait=wait)
+                    return self.run(wait=True)
                 if ledger.command(number).finished_at is None:
                     return 1, f"{self._verb} #{number} ended with the process that worked on it; run it again"
-            self._display.say(_progress(command))
+            self._display.say(_progress(command, str(holder)))
             self._clock.sleep(LOOK_EVERY)
 
     def _by_itself(self) -> tuple[int, str]:
@@ -140,7 +148,7 @@ class _Errand:
             return ended.exit_code, ended.text
 
 
-def _progress(command: Command) -> str:
+def _progress(command: Command, holder: str) -> str:
     if command.started_at is None:
-        return f"#{command.id} waits for the running daemon"
+        return f"#{command.id} waits for {holder}"
     return f"#{command.id} runs in the daemon {command.text}".rstrip()

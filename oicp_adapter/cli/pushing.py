@@ -148,7 +148,11 @@ def resync(
 
 def sentence(report: CycleReport) -> str:
     """A cycle in one line for a person."""
-    parts = [f"read {report.read} records", f"{report.acked} of {report.changed} changes acknowledged"]
+    parts = [f"read {report.read} records" + ("" if report.complete else " (not complete)")]
+    if report.full_load == "applied":
+        parts.append(f"full load of {report.full_records} records applied")
+    else:
+        parts.append(f"{report.acked} of {report.changed} changes acknowledged")
     for count, word in (
         (report.withheld, "withheld"),
         (report.quarantined, "quarantined"),

@@ -45,6 +45,7 @@ def pulled_back_state(state: OperatorState, *, now: float, longest_wait: float) 
     return replace(
         state,
         trouble=trouble,
+        full_doubt_since=_past(state.full_doubt_since, now),
         mass_since=_past(state.mass_since, now),
         rolling_since=_past(state.rolling_since, now),
         last_read_at=_past(state.last_read_at, now),

@@ -160,6 +160,8 @@ def _held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
 
 def _released(change: Change, policy: PlanPolicy) -> Change:
     """Waiting that was wanted is no lag, and nothing that reconcile has found."""
+    if change.removal and change.since is not None:
+        return msgspec.structs.replace(change, since=change.since + policy.missing_after)
     waited = change.status is EvseStatus.AVAILABLE and change.previous not in (None, EvseStatus.AVAILABLE)
     if not (waited and policy.hold_available and change.since is not None):
         return change

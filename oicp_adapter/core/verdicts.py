@@ -12,7 +12,15 @@ import msgspec
 
 from oicp_adapter.core.model import Cause, SourceRecord, UnmappedValue
 from oicp_adapter.core.rules import MappingRules, OverrideRule
-from oicp_adapter.core.vocabulary import ColumnRule, Row, Stance, Target, Vocabulary, load_vocabulary
+from oicp_adapter.core.vocabulary import (
+    ColumnRule,
+    Row,
+    Stance,
+    Target,
+    Vocabulary,
+    load_vocabulary,
+    vocabulary_names,
+)
 from oicp_adapter.errors import ConfigurationError
 
 NO_VALUE = "(none)"
@@ -233,7 +241,12 @@ def _hint(table: VerdictTable, value: str) -> str:
                 f'set mapping.overrides.{key} = "{row.target}":'
                 f" it differs from {vocabulary.name} {known} in spelling only"
             )
-    return f'set mapping.overrides.{key} = "Available" (or another status)'
+    for name in vocabulary_names():
+        if found := load_vocabulary(name).values.get(value):
+            return (
+                f"it is a word of {name} ({found.target}): check vocabulary, or set mapping.overrides.{key}"
+            )
+    return f"set mapping.overrides.{key} to one of {', '.join(Target)}"
 
 
 def _loose(value: str) -> str:

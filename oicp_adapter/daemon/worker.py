@@ -15,6 +15,7 @@ from typing import Protocol
 from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import replace
 
+from oicp_adapter.errors import AdapterError
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord, Source
 from oicp_adapter.sync.commands import Task, task
 from oicp_adapter.sync.cycle import Mapper, OperatorSync
@@ -22,9 +23,12 @@ from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
+SCHEDULE = "schedule"
 DELTA, RECONCILE, FULL = "delta", "reconcile", "full"
 _COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: ()}
 """A job that ran does the work of these, too."""
+TELL_AGAIN = 3600.0
+"""Seconds until a job that fails in the same way is logged again."""
 WATCH_INTERVAL = 0.5
 """Seconds between looks at workers and the inbox."""
 
@@ -70,10 +74,11 @@ class Worker(threading.Thread):
         self._pokes: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._due: dict[str, str] = {}
         self._records: dict[str, JobRecord] = {}
+        self._told_at: dict[str, float] = {}
         self._task: tuple[Command, Task] | None = None
         self._fresh: tuple[Source, Mapper] | None = None
 
-    def poke(self, job: str, why: str = "schedule") -> None:
+    def poke(self, job: str, why: str = SCHEDULE) -> None:
         """Ask for a job; safe from any thread and from signal handlers."""
         self._pokes.put(f"{job}:{why}")
 
@@ -167,9 +172,14 @@ class Worker(threading.Thread):
         try:
             if job == FULL:
                 self.jobs.upkeep()
-                report = sync.full(asked=why)
+                report = sync.full(asked=why, force=why != SCHEDULE)
             else:
                 report = sync.reconcile() if job == RECONCILE else sync.delta()
+        except AdapterError as error:  # foreseen, like a full disk: told when it begins, then hourly
+            if before.error != str(error) or started - self._told_at.get(job, 0.0) >= TELL_AGAIN:
+                self._told_at[job] = started
+                self._log.emit(events.JOB_FAILED, job=job, text=error.message, fix=error.hint)
+            self._record(before, job, started, error=str(error), report=None)
         except Exception as error:  # noqa: BLE001 - see docstring
             self._log.crash(events.JOB_FAILED, error, job=job, failures=before.failures + 1)
             self._record(before, job, started, error=str(error), report=None)

@@ -8,7 +8,7 @@ from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
 
 
-def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float, missing_after: float) -> None:
+def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float) -> None:
     """Fill the report. `overdue`: an ordinary change that has waited since before this time was forgotten by somebody:
     reconciliation has found it."""
     report.requests, report.pushed, report.acked = work.requests, work.pushed, work.acked
@@ -20,7 +20,7 @@ def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float, miss
     report.in_doubt = sum(1 for row in rows if row.in_doubt_since is not None)
     report.backlog = sum(1 for change in plan.changes if not done(change, work))
     for change in plan.changes:
-        if change.kind is Kind.RESYNC or _fresh(change, overdue=overdue, missing_after=missing_after):
+        if change.kind is Kind.RESYNC or _fresh(change, overdue=overdue):
             continue
         kind = change.kind.value
         report.found[kind] = report.found.get(kind, 0) + 1
@@ -37,13 +37,13 @@ def done(change: Change, work: Work) -> bool:
     return gone or row.status is change.status or _refused(change, work)
 
 
-def _fresh(change: Change, *, overdue: float, missing_after: float) -> bool:
+def _fresh(change: Change, *, overdue: float) -> bool:
     """An ordinary change that has not waited for long."""
     if change.kind not in (Kind.NEW, Kind.STATUS, Kind.WITHDRAWAL):
         return False
     if change.since is None or change.presence is not Presence.PRESENT:
         return True
-    return change.since + (missing_after if change.removal else 0.0) >= overdue
+    return change.since >= overdue
 
 
 def _refused(change: Change, work: Work) -> bool:

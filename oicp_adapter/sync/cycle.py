@@ -13,20 +13,21 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.clockwork import jumped, pulled_back, pulled_back_state
 from oicp_adapter.core.guards import Allowance, Guard, Refusal
-from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
+from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
 from oicp_adapter.core.records import (
     EvseRow,
     OperatorState,
     distrusted,
     distrusted_state,
+    full_load_doubted,
     recovered,
 )
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger, Pause, Source
 from oicp_adapter.sync.decide import Decider, Decision
 from oicp_adapter.sync.delivery import NO_ALLOWANCE, CyclePolicy, Delivery, Order
-from oicp_adapter.sync.full import FullLoader
+from oicp_adapter.sync.full import POSTPONED, FullLoader
 from oicp_adapter.sync.herald import Herald
 from oicp_adapter.sync.observe import observe, unreadable
 from oicp_adapter.sync.publisher import Publisher
@@ -187,6 +188,10 @@ class OperatorSync:
             work.state = self._herald.source_read(read, work, now=now)
             self._observe(read, work, now, report, write=True)
             self._delivery.deliver(work, order, report, now=now, complete=read.complete)
+        if order.manual and report.full_load != POSTPONED:
+            work.state = replace(
+                work.state, full_wanted=""
+            )  # who asked was told; it must not come as a surprise
         report.duration = self._clock.monotonic() - began
         self._finish(work, report)
         return report
@@ -202,16 +207,21 @@ class OperatorSync:
             state=picture.state,
         )
         anew = write and self._begins_anew(now, work)
-        changed = {row.key: row for row in recovered(picture, now=now, restarted=anew)}
+        waits_anew = anew and self._policy.settles_anew
+        changed = {row.key: row for row in recovered(picture, now=now, restarted=waits_anew)}
         work.rows.update(changed)
         if not write:
             return work
+        if any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes):
+            work.state = full_load_doubted(work.state, now=now)  # what killed us once may do so again
         if anew:
             changed.update(self._pull_back(work, now))
         if changed or picture.open_pushes:
             self._ledger.interrupted(picture.open_pushes, changed.values(), work.state, now=now)
         if picture.open_pushes:
             work.log.emit(events.RECOVERED, pushes=len(picture.open_pushes), evses=len(changed))
+            if work.state.full_doubts > picture.state.full_doubts and self._full_loader.suspended(work):
+                work.log.emit(events.FULL_SUSPENDED, records=len(work.rows))
         return work
 
     def _begins_anew(self, now: float, work: Work) -> bool:
@@ -247,6 +257,8 @@ class OperatorSync:
             complete=read.complete,
             baseline_known=bool(work.state.baseline),
             last_complete_at=work.state.last_complete_at,
+            full_doubt_since=work.state.full_doubt_since,
+            settle=self._decider.plan.settle,
             now=now,
         )
         work.rows = seen.rows

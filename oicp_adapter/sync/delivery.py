@@ -39,6 +39,9 @@ class CyclePolicy:
     observe: bool = False
     """Do everything but push, and log what would be pushed: a parallel run before the cut-over."""
     unknown_after: float | None = None
+    settles_anew: bool = True
+    """A daemon waits for settle anew after a start. A verb that runs and ends would then never get there: it goes on
+    waiting from where the last one closed its connection; only what a crash left open begins anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +118,7 @@ class Delivery:
         for size in (size_before, published(work.rows.values())):
             work.state = grown(work.state, size, now=now)
         self._mark_withheld(decision, work)
-        account(
-            decision.plan,
-            work,
-            report,
-            overdue=now - 2 * self._policy.delta_interval,
-            missing_after=self._decider.plan.missing_after,
-        )
+        account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
 
     def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
         """What would be sent, after the guards."""

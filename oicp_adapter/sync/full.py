@@ -15,6 +15,7 @@ from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.sync.decide import Decider, Decision
+from oicp_adapter.sync.isolation import NO_EVSE_DATA
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
@@ -22,6 +23,8 @@ from oicp_adapter.telemetry import events
 
 DOUBTS_SUSPEND = 2
 """Unanswered full loads in a row after which scheduled ones are replaced by a rolling resync."""
+
+_IN_DOUBT = "nothing: Hubject may have applied it or not; after settle every EVSE is pushed again by itself"
 
 APPLIED, POSTPONED, REFUSED, ROLLING, FAILED = "applied", "postponed", "refused", "rolling", "failed"
 
@@ -87,6 +90,9 @@ class FullLoader:
                 report.full_load, report.why = POSTPONED, why
                 work.log.emit(events.FULL_POSTPONED, why=why, wanted=work.state.full_wanted)
                 return
+            if not refused and _names_what_is_left(full, allowance, work):
+                refused = _without_data(full, work)
+                continue
             if refusal is not None:
                 report.full_load = REFUSED
                 work.state = replace(work.state, full_wanted="")
@@ -143,11 +149,10 @@ class FullLoader:
                 work.state = replace(work.state, full_limit=size)
                 self.roll(work, report)
             case Reaction.REFUSED:
-                report.full_load = FAILED
-                work.state = replace(work.state, full_wanted="")
-                report.failures.append((4, f"Hubject refused the full load: {answer.text}", answer.hint))
+                self.roll(work, report)  # nobody is named: bundle by bundle the records at fault are found
             case Reaction.IN_DOUBT:
                 report.full_load = FAILED
+                report.failures.append((4, f"the full load is in doubt: {answer.text}", _IN_DOUBT))
                 if self.suspended(work):
                     work.log.emit(
                         events.FULL_SUSPENDED,
@@ -168,6 +173,20 @@ def _named(full: FullLoadPlan, answer: Answer) -> frozenset[str]:
         return frozenset()
     named = {stripped(text) for text in answer.named_ids}
     return frozenset(key for key, wire_id, _ in full.records if stripped(wire_id) in named)
+
+
+def _without_data(full: FullLoadPlan, work: Work) -> frozenset[str]:
+    """What Hubject refused for want of EVSE data and would refuse in the full load, too."""
+    refused = ((key, work.rows[key].quarantine) for key, _, _ in full.records)
+    return frozenset(key for key, entry in refused if entry is not None and entry.code == NO_EVSE_DATA)
+
+
+def _names_what_is_left(full: FullLoadPlan, allowance: Allowance, work: Work) -> bool:
+    """The person's N is the number that remains after Hubject named what it does not accept."""
+    if allowance.adopt is None or allowance.adopt == len(full.records):
+        return False
+    without = _without_data(full, work)
+    return bool(without) and allowance.adopt == len(full.records) - len(without)
 
 
 def signature(keys: tuple[str, ...]) -> str:

@@ -123,7 +123,9 @@ class Herald:
                     withheld=len(refusal.keys),
                 )
         state = self._baseline(state, work, now=now)
-        if keep and report.missing:
+        if not (keep and report.missing):
+            state, _ = cleared(state, events.EVSE_MISSING_KEPT.name)
+        else:
             state, due = noticed(
                 state, events.EVSE_MISSING_KEPT.name, str(report.missing), now=now, every=DAY
             )

@@ -71,7 +71,7 @@ class Pusher:
                 yield records.absent(work.rows[key], now=now, push_id=push_id)
 
         def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
-            work.state = records.full_load_doubted(work.state)
+            work.state = records.full_load_doubted(work.state, now=now)
             for row in work.rows.values():
                 yield records.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
 

@@ -13,7 +13,7 @@ import msgspec
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.ports import CommandState
 from oicp_adapter.sync.cycle import OperatorSync
-from oicp_adapter.sync.full import APPLIED, POSTPONED, ROLLING
+from oicp_adapter.sync.full import APPLIED, FAILED, POSTPONED, ROLLING
 from oicp_adapter.sync.report import CycleReport
 
 GIVE_UP_AFTER = 900.0
@@ -68,7 +68,8 @@ def ended(report: CycleReport) -> Ended:
         lines.insert(0, f"the full load still waits ({report.why}) and stays due")
         code = code or 4
     else:
-        lines.insert(0, f"no full load was sent; {report.acked} changes were acknowledged")
+        what = "the full load failed" if report.full_load == FAILED else "no full load was sent"
+        lines.insert(0, f"{what}; {report.acked} changes were acknowledged")
     if report.quarantined:
         lines.append(f"{report.quarantined} EVSEs are quarantined: oicp-adapter quarantine list")
     state = {0: CommandState.DONE, 3: CommandState.REFUSED}.get(code, CommandState.FAILED)

@@ -46,7 +46,8 @@ DAEMON_WORKER_DIED = _error(
 )
 JOB_FAILED = _error(
     "job.failed",
-    "A job failed in a way nobody foresaw; the other jobs go on and this one runs again at its next time.",
+    "A job failed; the other jobs go on and this one runs again at its next time. Foreseen failures such as a full "
+    "disk are told when they begin, then hourly.",
     "Read the error; if it repeats, report it with the traceback.",
 )
 CONFIGURATION_RELOADED = _info(
@@ -67,7 +68,7 @@ RECOVERED = _warning(
 )
 
 CLOCK_JUMPED = _warning(
-    "clock.jumped",
+    "daemon.clock_jumped",
     "The wall clock jumped by so many seconds between two cycles. Times in the ledger are pulled back to now, and "
     "what was in doubt waits for settle anew.",
     "Let a time service keep the clock; nothing else is needed.",
@@ -101,7 +102,7 @@ RECONCILE_HEALED = _warning(
     "Reconciliation found EVSEs that Hubject did not hold as the source says, and pushed them.",
     "Normal after faults. If it finds something in every run, look for the push events of those EVSEs.",
 )
-FULL_DONE = _info("full.done", "One full cycle; `sent` tells whether the full load was applied.")
+FULL_DONE = _info("full.done", "One full cycle; `full_load` tells what came of it.")
 FULL_POSTPONED = _info(
     "full.postponed", "A full load is due but waits: for records in doubt, or for a complete read."
 )

@@ -74,6 +74,30 @@ def test_evses_that_return_give_their_share_back() -> None:
         assert shown(operator) == 100
 
 
+def test_the_measure_is_the_fleet_before_the_withdrawal() -> None:
+    # The allowed share shrinks with each withdrawal, so the same ten percent is refused in the afternoon.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has(fleet(11, 100))
+    operator.delta(after=10)
+    operator.delta(after=9 * DAY)
+    assert shown(operator) == 90
+    assert list(operator.state.largest.values()) == [100]
+
+
+def test_a_missing_evse_tells_when_it_was_last_seen() -> None:
+    # "Since when is it gone?" is answered with a read that could not know.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    last_seen = operator.clock.now()
+    operator.source.complete = False
+    operator.has(fleet(1, 9))
+    operator.delta(after=10)
+    operator.source.complete = True
+    operator.delta(after=10)
+    assert operator.row("E10").last_seen == last_seen
+
+
 def test_the_account_survives_restarts() -> None:
     # A crash loop withdraws ten percent at every start.
     operator = Operator()

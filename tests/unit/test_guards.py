@@ -91,6 +91,13 @@ def test_small_withdrawals_add_up_over_a_week() -> None:
     assert guard(41, fleet(940) + before, state=OperatorState(largest=largest(1000, 3))) is not None
 
 
+def test_five_at_a_time_is_not_a_way_round_the_guard() -> None:
+    # A source that loses five chargers per export empties a small fleet in minutes.
+    before = [withdrawn(number, ago=3600) for number in range(3)]
+    assert guard(2, fleet(20) + before) is None
+    assert guard(3, fleet(20) + before) is not None
+
+
 def largest(size: int, days_ago: int) -> dict[str, int]:
     return dict(grown(OperatorState(), size, now=NOW - days_ago * DAY).largest)
 

@@ -87,7 +87,8 @@ def test_a_row_of_which_nothing_matters_is_forgotten_by_a_complete_read_only() -
     never = row("A", presence=Presence.ABSENT, status=None)
     assert see(rows=[never]).forgotten == ["A"]
     assert "A" not in see(rows=[never]).rows
-    assert see(rows=[never], complete=False).forgotten == []
+    gone = row("A", presence=Presence.ABSENT, status=None, first_missing=NOW - 60)
+    assert see(rows=[gone], complete=False).forgotten == []
 
 
 def test_another_spelling_is_told_once() -> None:

@@ -1,0 +1,332 @@
+"""`map`: try the mapping on a value, a record, a fleet file, or read a whole table. Sends nothing, needs no ledger."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import typer
+
+from oicp_adapter.cli.common import (
+    ConfigOption,
+    JsonOption,
+    console,
+    data,
+    data_json,
+    settings_of,
+    talk,
+    verb,
+)
+from oicp_adapter.errors import ConfigurationError, SourceError
+
+FileFormat: TypeAlias = Literal["auto", "json", "ndjson", "csv", "ocpi-locations"]
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from oicp_adapter.core.model import SourceRead, SourceRecord
+    from oicp_adapter.core.rules import MappingRules
+    from oicp_adapter.core.trial import Outcome, Trial
+    from oicp_adapter.settings.operator import OperatorSettings
+
+SHOWN = 40
+"""Rows of a table before the rest is counted; --json has all."""
+
+
+def _column(text: str) -> Any:
+    return typer.Option(
+        metavar="TEXT", help=text, show_default=False, rich_help_panel="The rest of the record"
+    )
+
+
+@verb
+def map_values(
+    context: typer.Context,
+    value: Annotated[
+        str | None, typer.Argument(metavar="[VALUE]", help='Source value; "" is a record without.')
+    ] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option("--vocabulary", metavar="V", help="Whose words. Default: the operator's.")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="A record, or a list of records, as JSON from stdin.")
+    ] = False,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FLEET", help="Count what a fleet file would become.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="V", help="Print a vocabulary.", show_default=False)
+    ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option("--operator", metavar="OPERATOR", help="Use this operator's rules and source settings."),
+    ] = None,
+    error_code: Annotated[str | None, _column("error_code")] = None,
+    vendor: Annotated[str | None, _column("vendor")] = None,
+    model: Annotated[str | None, _column("model")] = None,
+    evse_id: Annotated[str | None, _column("evse_id; else one of the operator's is made up")] = None,
+    connection: Annotated[str | None, _column("connection: Online, or anything else")] = None,
+    station_status: Annotated[str | None, _column("station_status")] = None,
+    charging: Annotated[str | None, _column("charging: Yes, No")] = None,
+    lifecycle: Annotated[str | None, _column("lifecycle")] = None,
+    kind: Annotated[
+        FileFormat, typer.Option("--format", help="Of --file; auto goes by the suffix.")
+    ] = "auto",
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="OURS=THEIRS", help="Of --file: a field's name there; repeatable."),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option("--evse-id-template", metavar="TEXT", help="Of --file, for rows without EvseID."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Try the mapping: what becomes of a value, by which rule and why, and which setting changes it.
+
+    Without a configuration the tables are taken as delivered; with --config, $OICP_ADAPTER_CONFIG or --operator
+    that operator's overrides, rules and source settings count. All vocabularies: docs/mapping.md.
+
+    Examples: oicp-adapter map Preparing --vocabulary ocpp1.6 · oicp-adapter map --table greenflux ·
+    oicp-adapter map --file fleet.csv --vocabulary ocpp1.6 --field status=ChargerState ·
+    oicp-adapter map Faulted --error-code WeakSignal --operator slb
+    """
+    if sum(one is not None for one in (value, file, table)) + record != 1:
+        raise ConfigurationError(
+            "map needs one thing to try", hint="a VALUE, --record, --file FLEET or --table V"
+        )
+    chosen = _operator(context, config, operator)
+    if table is not None:
+        return _show_entries(table, chosen, as_json=as_json)
+    if file is not None:
+        read = _read_file(file, chosen, kind=kind, fields=_fields(field or []))
+        ids = [one.evse_id for one in read.records]
+        rules = _rules(vocabulary, chosen, ids, template=template)
+        return _show_fleet(read, rules, as_json=as_json)
+    from oicp_adapter.core.model import SourceRecord
+
+    if record:
+        return _show_records(_from_stdin(), _decoded, vocabulary, chosen, as_json=as_json)
+    columns = {"error_code": error_code, "vendor": vendor, "model": model, "evse_id": evse_id}
+    columns |= {"connection": connection, "station_status": station_status}
+    columns |= {"status": value, "charging": charging, "lifecycle": lifecycle}
+    return _show_records(
+        [columns], lambda rows: [SourceRecord(**row) for row in rows], vocabulary, chosen, as_json=as_json
+    )
+
+
+def _operator(context: typer.Context, config: Path | None, operator: str | None) -> OperatorSettings | None:
+    """The operator whose settings count; None where nobody named a configuration."""
+    named = config or context.obj or os.environ.get("OICP_ADAPTER_CONFIG")
+    if operator is None and not named:
+        return None
+    operators = settings_of(context, config).operators
+    if operator is None and len(operators) == 1:
+        return next(iter(operators.values()))
+    if operator not in operators:
+        raise ConfigurationError(
+            f"no operator {operator!r} in the configuration"
+            if operator
+            else "the configuration has several operators",
+            hint=f"name one with --operator: {', '.join(operators)}",
+        )
+    return operators[operator]
+
+
+def _rules(
+    vocabulary: str | None,
+    chosen: OperatorSettings | None,
+    evse_ids: Iterable[str | None],
+    *,
+    template: str | None = None,
+) -> MappingRules:
+    import msgspec
+
+    from oicp_adapter.core.trial import without_operator
+    from oicp_adapter.core.vocabulary import load_vocabulary, vocabulary_names
+
+    if vocabulary is not None:
+        load_vocabulary(vocabulary)  # the error that names the known ones, before anything is read
+    if chosen is not None:
+        rules = chosen.mapping_rules
+        return msgspec.structs.replace(
+            rules,
+            vocabulary=vocabulary or rules.vocabulary,
+            evse_id_template=template or rules.evse_id_template,
+        )
+    if vocabulary is None:
+        raise ConfigurationError(
+            "--vocabulary is missing: the same word means different things in different systems",
+            hint=f"one of {', '.join(vocabulary_names())}",
+        )
+    return without_operator(vocabulary, evse_ids, template=template)
+
+
+def _fields(given: list[str]) -> dict[str, str]:
+    fields = {}
+    for one in given:
+        ours, equals, theirs = one.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"--field {one} has no =", hint="write it like --field status=ChargerState"
+            )
+        fields[ours.strip()] = theirs.strip()
+    return fields
+
+
+def _read_file(
+    file: Path, chosen: OperatorSettings | None, *, kind: FileFormat, fields: dict[str, str]
+) -> SourceRead:
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.wiring import fleet_file
+
+    if chosen is not None:
+        kind = chosen.source.format if kind == "auto" else kind
+        fields = {**chosen.source.fields, **fields}
+    return fleet_file(file, kind=kind, fields=fields).read(SystemClock().now())
+
+
+def _from_stdin() -> list[dict[str, Any]]:
+    """One record or a list of them, under our own field names."""
+    import msgspec
+
+    from oicp_adapter.settings.fields import SOURCE_FIELDS
+
+    try:
+        given = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, Any] | list[dict[str, Any]])
+    except msgspec.MsgspecError as error:
+        raise SourceError(
+            f"stdin is not a record: {error}",
+            hint='write JSON like {"evse_id": "DE*ABC*E1", "status": "Charging"}',
+        ) from None
+    records = given if isinstance(given, list) else [given]
+    unknown = sorted({name for one in records for name in one} - set(SOURCE_FIELDS))
+    if unknown:
+        raise ConfigurationError(
+            f"{', '.join(unknown)}: not a field of ours", hint=f"the fields are {', '.join(SOURCE_FIELDS)}"
+        )
+    return records
+
+
+def _show_records(
+    rows: list[dict[str, Any]],
+    decoded: Callable[[list[dict[str, Any]]], list[SourceRecord]],
+    vocabulary: str | None,
+    chosen: OperatorSettings | None,
+    *,
+    as_json: bool,
+) -> int:
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.core.trial import attempt, sample_id
+
+    rules = _rules(vocabulary, chosen, [row.get("evse_id") for row in rows])
+    for row in rows:
+        if not row.get("evse_id") and not row.get("station_id"):
+            row["evse_id"] = sample_id(rules)
+    trial = attempt(decoded(rows), rules, now=SystemClock().now())
+    if as_json:
+        data_json(trial)
+        return 0
+    for outcome in trial.outcomes:
+        _show_outcome(outcome, named=trial.evses > 1)
+    _show_rejected(trial)
+    return 0
+
+
+def _decoded(rows: list[dict[str, Any]]) -> list[SourceRecord]:
+    """JSON records as a source reads them: numbers for ids, all kinds of times."""
+    import msgspec
+
+    from oicp_adapter.wiring import fleet_text
+
+    return fleet_text(msgspec.json.encode(rows)).records
+
+
+def _show_outcome(outcome: Outcome, *, named: bool) -> None:
+    data(f"{outcome.value} → {outcome.status}")
+    told = (
+        ("EVSEs", f"{outcome.evses}, such as {outcome.example}" if named else ""),
+        ("rule", outcome.rule),
+        ("because", outcome.because),
+        ("source", outcome.source),
+        ("change", outcome.setting),
+    )
+    for name, text in told:
+        if text:
+            data(f"  {name:<9}{text}")
+
+
+def _show_rejected(trial: Trial) -> None:
+    for one in trial.rejected[:SHOWN]:
+        talk(f"not publishable: {one.evse_id or one.origin}: {one.reason}")
+    if len(trial.rejected) > SHOWN:
+        talk(f"and {len(trial.rejected) - SHOWN} more (all with --json)")
+
+
+def _show_fleet(read: SourceRead, rules: MappingRules, *, as_json: bool) -> int:
+    import msgspec
+    from rich.markup import escape
+
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.core.trial import attempt
+
+    trial = attempt(read.records, rules, now=SystemClock().now())
+    owners = [prefix.text for prefix in rules.prefixes]
+    if as_json:
+        seen = {"complete": read.complete, "problems": read.problems, "prefixes": owners}
+        data_json(msgspec.to_builtins(trial) | seen)
+        return 0
+    out, whole = console(), "complete" if read.complete else "not complete"
+    out.print(
+        f"{trial.records} records ({whole}), {trial.evses} EVSEs of {', '.join(owners)}; "
+        f"{len(trial.rejected)} not publishable, {trial.duplicates} given more than once"
+    )
+    table = _table("status", "EVSEs", "value", "rule", "because")
+    for one in trial.outcomes[:SHOWN]:
+        table.add_row(one.status, str(one.evses), escape(one.value), escape(one.rule), one.because)
+    out.print(table)
+    if len(trial.outcomes) > SHOWN:
+        out.print(f"and {len(trial.outcomes) - SHOWN} more rules (all with --json)")
+    out.print(
+        "total: " + (", ".join(f"{status} {count}" for status, count in trial.statuses.items()) or "nothing")
+    )
+    for value in trial.unmapped:
+        data(
+            f"unmapped: {value.vocabulary} {value.value!r} ({value.count} records) → Unknown\n  fix: {value.hint}"
+        )
+    for problem in read.problems:
+        talk(f"note: {problem}")
+    _show_rejected(trial)
+    return 0
+
+
+def _show_entries(vocabulary: str, chosen: OperatorSettings | None, *, as_json: bool) -> int:
+    from rich.markup import escape
+
+    from oicp_adapter.core.trial import entries
+    from oicp_adapter.core.vocabulary import load_vocabulary
+
+    found = load_vocabulary(vocabulary)
+    rows = entries(vocabulary, _rules(vocabulary, chosen, []))
+    if as_json:
+        data_json({"vocabulary": found.name, "title": found.title, "level": found.level, "values": rows})
+        return 0
+    table = _table("value", "status", "because", "source", title=f"{found.name}: {found.title}")
+    for row in rows:
+        table.add_row(escape(row.value), row.status, row.because, escape(row.source or row.rule))
+    console().print(table)
+    return 0
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table

@@ -1,0 +1,122 @@
+"""The life of the daemon: signals, ends, and what goes wrong inside it."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+
+import pytest
+
+from oicp_adapter.simulator import Fault
+from tests.acceptance.fleet import fleet, published
+from tests.acceptance.house import House, wait_until
+
+ENDING = [signal.SIGTERM, signal.SIGINT]
+
+
+def _open_pushes(house: House) -> int:
+    connection = sqlite3.connect(f"file:{house.ledger}?mode=ro", uri=True)
+    (count,) = connection.execute("SELECT count(*) FROM push WHERE finished_at IS NULL").fetchone()
+    connection.close()
+    return int(count)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_ends_an_idle_daemon_at_once(house: House, number: signal.Signals) -> None:
+    # In the field: every deployment; slow ends are killed, and a kill is a crash.
+    house.exports(fleet(10))
+    house.configure_quick()
+    daemon = house.runs()
+    began = time.monotonic()
+    assert daemon.ends(number) == 0
+    assert time.monotonic() - began < 3
+    assert daemon.lines()[-1]["event"] == "daemon.stopped"
+    assert daemon.lines("daemon.stopping")[0]["signal"] == number.name
+    assert not house.ledger.with_name("ledger.db-wal").exists(), "the ledger is closed: one file to back up"
+    assert (_open_pushes(house), daemon.err) == (0, "")
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_lets_the_push_in_flight_end_and_begins_no_other(
+    house: House, number: signal.Signals
+) -> None:
+    # In the field: a deployment in the middle of a push must not leave anything in doubt.
+    evses = fleet(10)
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    house.simulator.faults.add(Fault(kind="latency_before_apply", seconds=1))
+    house.exports(dict.fromkeys(evses, "CHARGING"))
+    wait_until(lambda: house.simulator.faults.hits["latency_before_apply", "update"], "a push is in flight")
+    assert daemon.ends(number) == 0
+    house.simulator.faults.clear()
+    assert (_open_pushes(house), len(house.requests()), daemon.err) == (0, 1, "")
+    occupied = [evse_id for evse_id, status in house.holds().items() if status == "Occupied"]
+    assert len(occupied) == house.requests()[0].count
+
+    again = house.runs()
+    assert again.lines("ledger.recovered") == [], "nothing was in doubt"
+    house.comes_to_hold(published(dict.fromkeys(evses, "CHARGING")))
+
+
+def test_a_push_longer_than_grace_ends_with_1_and_is_made_good_by_the_next_start(house: House) -> None:
+    # In the field: Hubject hangs during a deployment; the supervisor must not wait forever.
+    evses = fleet(10)
+    house.configure_quick(daemon__grace='"500ms"', hubject__timeout='"60s"')
+    house.published(evses)
+    daemon = house.runs()
+    house.simulator.faults.add(Fault(kind="hang", apply=True, count=1))
+    evses["DE*SLB*E0001*1"] = "CHARGING"
+    house.exports(evses)
+    wait_until(lambda: house.simulator.faults.hits["hang", "update"], "a push is in flight")
+    assert daemon.ends() == 1
+    assert daemon.lines("daemon.grace_over")[0]["operators"] == ["slb"]
+    again = house.run()
+    again.waits_for("ledger.recovered")
+    again.waits_for("delta.done", in_doubt=0)
+    assert house.holds() == published(evses)
+
+
+def test_sigusr1_asks_for_a_full_load(house: House) -> None:
+    # In the field: `systemctl reload` or a colleague with `kill -USR1`, for certainty.
+    evses = fleet(10)
+    house.configure_quick()
+    house.published(evses, adopt=True)
+    daemon = house.runs()
+    daemon.tell(signal.SIGUSR1)
+    assert daemon.waits_for("full.done")["full_load"] == "applied"
+    [request] = house.requests()
+    assert (request.action, request.count) == ("fullLoad", 10)
+
+
+def test_a_job_that_fails_is_logged_and_counted_and_the_daemon_goes_on(house: House) -> None:
+    # In the field: one unforeseen error must not end the deltas of a quiet night, nor go unnoticed.
+    evses = fleet(10)
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    aside = house.place / "aside.db"
+    house.ledger.rename(aside)
+    failed = daemon.waits_for("job.failed")
+    assert (failed["level"], failed["job"]) == ("error", "delta")
+    assert daemon.waits_for("job.failed", job="delta", failures=2)
+    aside.rename(house.ledger)
+    daemon.works()
+    evses["DE*SLB*E0001*1"] = "CHARGING"
+    house.exports(evses)
+    house.comes_to_hold(published(evses))
+
+
+def test_two_operators_work_side_by_side_and_one_of_them_may_fail(house: House) -> None:
+    # In the field: 200 operators in one process; the broken export of one is nobody else's trouble.
+    house.configure_quick()
+    text = (house.place / "adapter.toml").read_text()
+    other = text[text.index("[operators.slb]") :].replace("slb", "odd").replace("DE*SLB", "DE*ODD")
+    (house.place / "adapter.toml").write_text(text + "\n" + other.replace("fleet.json", "odd.json"))
+    evses = fleet(10)
+    house.exports(evses)
+    daemon = house.run()
+    daemon.waits_for("source.failed", operator="odd")
+    daemon.waits_for("delta.done", operator="slb")
+    house.comes_to_hold(published(evses))
