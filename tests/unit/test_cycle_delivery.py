@@ -256,10 +256,12 @@ def test_a_full_load_that_is_refused_without_a_name_is_replaced_by_bundles() -> 
     # One record that Hubject does not like, and does not name, keeps the night's full load away for ever.
     operator = Operator()
     operator.published(FLEET)
+    operator.passes(10)
     operator.hub.script = [refused("999")]
     end = resync(operator)
     assert end is not None
-    assert (end.state, end.text) == (CommandState.DONE, "rolling resync: 2 of 4 records acknowledged")
+    text = "no full load: every EVSE is pushed again in bundles, 2 records so far"
+    assert (end.state, end.text) == (CommandState.DONE, text)
 
 
 def test_a_resync_of_an_unreadable_source_has_failed_with_the_source_s_code() -> None:
