@@ -19,6 +19,7 @@ from oicp_adapter.core.mapping import map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, OperatorJobs, schedule
+from oicp_adapter.errors import CertificateError
 from oicp_adapter.hub import (
     CertificateFacts,
     HubClient,
@@ -140,6 +141,7 @@ class Wiring:
     def operator(self, key: str, *, progress: Progress = no_progress) -> Iterator[OperatorSync]:
         """One operator's use cases, ready to push."""
         ledger, hub = self.ledger(key), self._hub(key)
+        self._warn_of_expiry(key)
         try:
             hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
             yield self._sync(key, ledger=ledger, hub=hub, progress=progress, one_shot=True)
@@ -358,7 +360,10 @@ class Wiring:
         )
 
     def _warn_of_expiry(self, key: str) -> None:
-        facts = self.certificate(key)
+        try:
+            facts = self.certificate(key)
+        except CertificateError:
+            return  # being renewed: the next connection says what is wrong with it
         if facts is not None and self.expires_soon(key):
             self._log.emit(
                 events.CERTIFICATE_EXPIRES, operator=key, days_left=facts.days_left, subject=facts.subject

@@ -1,7 +1,7 @@
-"""Writes docs/configuration.md and docs/logs.md from the code; `--check` only tells whether they have drifted.
+"""Writes the generated pages of docs/ from the code and its data; `--check` only tells whether they have drifted.
 
-The danger: documentation that promises a setting or an event that is not there. Run it after changing the settings or
-the event catalogue; a test runs the check.
+The danger: documentation that promises a setting, an event or a status that is not there. Run it after changing the
+settings, the event catalogue or a vocabulary; a test runs the check.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from enum import EnumType
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from oicp_adapter.core.vocabulary import Row, Stance, Target, Vocabulary, load_vocabulary, vocabulary_names
 from oicp_adapter.settings.fields import Kind
 from oicp_adapter.settings.model import Settings
 from oicp_adapter.settings.tree import below, dotted, fields_of, is_table
 from oicp_adapter.telemetry.events import CATALOGUE, Event
 
-DOCS = Path(__file__).parent.parent / "docs"
+SCRIPTS = Path(__file__).parent
+DOCS = SCRIPTS.parent / "docs"
 
 CONFIGURATION = """\
 # Configuration
@@ -78,7 +81,21 @@ def logs() -> str:
     return f"{LOGS}\n| event | level | what it says | what to do |\n|---|---|---|---|\n{rows}"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"configuration.md": configuration, "logs.md": logs}
+def mapping() -> str:
+    """The page about every vocabulary."""
+    tables = "\n".join(_vocabulary(load_vocabulary(name)) for name in vocabulary_names())
+    topics = tomllib.loads((SCRIPTS / "disagreements.toml").read_text(encoding="utf-8"))["topic"]
+    page = (SCRIPTS / "mapping.template.md").read_text(encoding="utf-8")
+    return page.replace("{{vocabularies}}", tables).replace(
+        "{{disagreements}}", "\n".join(map(_topic, topics))
+    )
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "logs.md": logs,
+    "mapping.md": mapping,
+}
 
 
 def _table(kind: Any, at: tuple[str, ...]) -> Iterator[str]:
@@ -130,6 +147,60 @@ def _default(field: FieldInfo) -> str:
 def _event(event: Event) -> str:
     level = logging.getLevelName(event.level).lower()
     return f"| `{event.name}` | {level} | {event.says} | {event.do or '–'} |\n"
+
+
+LEVELS = {
+    "connector": "a connector; connector 0 is the whole station",
+    "evse": "an EVSE",
+    "station": "a whole station",
+}
+STANCES = {
+    Stance.VETO: "Holds for every EVSE of the station.",
+    Stance.EVERY: "Holds for every EVSE of the station of which no connector is known.",
+    Stance.SINGLE: "Says nothing about one of several EVSEs: Unknown.",
+    Stance.NONE: "",
+}
+PLACES = {"before value": "before the value", "after value": "where the value says nothing"}
+
+
+def _vocabulary(vocabulary: Vocabulary) -> str:
+    text = f"## `{vocabulary.name}`: {vocabulary.title}\n\nThe status of {LEVELS[vocabulary.level]}.\n\n"
+    text += "| value | status | because | source |\n|---|---|---|---|\n"
+    for value, row in vocabulary.values.items():
+        why = " ".join([row.why, *_remarks(row)])
+        text += f"| `{value}` | {_target(row.target)} | {why} | {row.source} |\n"
+    if vocabulary.columns:
+        text += "\n| other column | asked | status | because | source |\n|---|---|---|---|---|\n"
+    for rule in vocabulary.columns:
+        values = ", ".join(f"`{value}`" for value in rule.values)
+        text += f"| `{rule.column}` {values} | {PLACES[rule.place]} | {_target(rule.target)} "
+        text += f"| {rule.why} | {rule.source} |\n"
+    return text
+
+
+def _remarks(row: Row) -> Iterator[str]:
+    if row.after_charging:
+        yield f"After a session {_target(row.after_charging)} even if overridden."
+    if row.whole_station:
+        yield STANCES[row.whole_station]
+    if row.says_nothing:
+        yield "Other columns are asked first."
+
+
+def _target(target: Target) -> str:
+    return {Target.SKIP: "not published", Target.RESERVED: "Occupied (reserved)"}.get(target, target.value)
+
+
+def _topic(topic: Mapping[str, Any]) -> str:
+    here = ", ".join(
+        f"`{value}` of `{name}` is {_target(load_vocabulary(name).values[value].target)}"
+        for name, values in topic["words"].items()
+        for value in values
+    )
+    return (
+        f"### {topic['title']}\n\n**Here** {here}.\n\n**Others.** {topic['others']}\n\n"
+        f"**To change it:** `{topic['change']}`.{' ' + topic['note'] if 'note' in topic else ''}\n"
+    )
 
 
 def _sentence(text: str | None) -> str:

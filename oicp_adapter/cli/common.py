@@ -36,7 +36,7 @@ OperatorArgument = Annotated[
 ]
 
 PIPE_WIDTH = 220
-"""Columns of a table that goes into a file or a pipe, where nothing needs to wrap."""
+"""Columns of a table that goes into a file or a pipe; text is not wrapped at all there."""
 
 Verb = TypeVar("Verb", bound=Callable[..., int | None])
 
@@ -97,4 +97,6 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH)
+    return Console(
+        stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH, soft_wrap=not terminal
+    )

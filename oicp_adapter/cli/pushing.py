@@ -20,7 +20,7 @@ from oicp_adapter.cli.common import (
     talk,
     verb,
 )
-from oicp_adapter.errors import worst_exit_code
+from oicp_adapter.errors import SourceError, worst_exit_code
 
 if TYPE_CHECKING:
     from oicp_adapter.sync.report import CycleReport
@@ -148,7 +148,9 @@ def resync(
 
 def sentence(report: CycleReport) -> str:
     """A cycle in one line for a person."""
-    parts = [f"read {report.read} records" + ("" if report.complete else " (not complete)")]
+    unreadable = any(code == SourceError.exit_code for code, _, _ in report.failures)
+    incomplete = "" if report.complete else " (not complete)"
+    parts = ["the source could not be read" if unreadable else f"read {report.read} records{incomplete}"]
     if report.full_load == "applied":
         parts.append(f"full load of {report.full_records} records applied")
     else:

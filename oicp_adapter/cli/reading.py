@@ -19,7 +19,7 @@ from oicp_adapter.cli.common import (
     talk,
     verb,
 )
-from oicp_adapter.errors import worst_exit_code
+from oicp_adapter.errors import CertificateError, worst_exit_code
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -159,13 +159,12 @@ def status(
     with _looking(settings) as wiring:
         for key in chosen(settings, operator):
             ledger = wiring.ledger(key)
-            certificate = wiring.certificate(key)
             facts[key] = operator_facts(
                 ledger.load(),
                 ledger.jobs(),
                 rejected=len(ledger.rejected()),
                 holder=str(holder) if (holder := wiring.holder(key)) else None,
-                days_left=certificate.days_left if certificate else None,
+                days_left=_days_left(wiring, key),
                 automatic_baseline=settings.operators[key].first_full_load == "automatic",
                 mode=settings.operators[key].mode,
                 paused=ledger.paused(now=wiring.now()),
@@ -177,6 +176,16 @@ def status(
         for key, one in facts.items():
             _show_status(key, settings.operators[key].id, one)
     return 0
+
+
+def _days_left(wiring: Wiring, key: str) -> int | None:
+    """`status` is most needed when something is wrong, so a certificate that cannot be read does not end it."""
+    try:
+        certificate = wiring.certificate(key)
+    except CertificateError as error:
+        talk(f"warning: {error}")
+        return None
+    return certificate.days_left if certificate else None
 
 
 def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:

@@ -15,11 +15,12 @@ from typing import Protocol
 from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import replace
 
-from oicp_adapter.errors import AdapterError
+from oicp_adapter.errors import LedgerError
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord, Source
 from oicp_adapter.sync.commands import Task, task
 from oicp_adapter.sync.cycle import Mapper, OperatorSync
 from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.resync import Ended
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
@@ -27,10 +28,10 @@ SCHEDULE = "schedule"
 DELTA, RECONCILE, FULL = "delta", "reconcile", "full"
 _COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: ()}
 """A job that ran does the work of these, too."""
-TELL_AGAIN = 3600.0
-"""Seconds until a job that fails in the same way is logged again."""
 WATCH_INTERVAL = 0.5
 """Seconds between looks at workers and the inbox."""
+REMIND_AFTER = 3600.0
+"""Seconds between two lines about a ledger that cannot be used."""
 
 
 class OperatorLedger(Inbox, JobLog, Protocol):
@@ -74,8 +75,11 @@ class Worker(threading.Thread):
         self._pokes: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._due: dict[str, str] = {}
         self._records: dict[str, JobRecord] = {}
-        self._told_at: dict[str, float] = {}
         self._task: tuple[Command, Task] | None = None
+        self._outcome: tuple[Command, Ended] | None = None
+        """How a command ended, until the ledger has it."""
+        self._unusable: tuple[type[LedgerError], float] | None = None
+        """How the ledger fails, and when that was last told."""
         self._fresh: tuple[Source, Mapper] | None = None
 
     def poke(self, job: str, why: str = SCHEDULE) -> None:
@@ -119,12 +123,10 @@ class Worker(threading.Thread):
         fresh, self._fresh = self._fresh, None
         if fresh is not None:
             self.jobs.sync.use(*fresh)
-        if self._task is None:
-            command = self.jobs.ledger.take(now=self._clock.now())
-            if command is not None:
-                self._begin(command)
-        if self._task is not None:
-            self._continue()
+        try:
+            self._obey()
+        except LedgerError as error:
+            self._cannot(error)
         for job in (FULL, RECONCILE, DELTA):
             if job in self._due and not self._asked_to_end.is_set():
                 why = self._due.pop(job)
@@ -132,13 +134,24 @@ class Worker(threading.Thread):
                     self._due.pop(covered, None)
                 self._run(job, why)
 
+    def _obey(self) -> None:
+        """Manual commands, one at a time."""
+        if self._outcome is not None:
+            self._report()
+        if self._task is None:
+            command = self.jobs.ledger.take(now=self._clock.now())
+            if command is not None:
+                self._begin(command)
+        if self._task is not None:
+            self._continue()
+
     def _begin(self, command: Command) -> None:
         self._log.emit(events.COMMAND_TAKEN, command=command.verb, command_id=command.id)
         asked = f"{command.verb} #{command.id}"
         try:
             begun = task(command.verb, command.arguments, self.jobs.sync, now=self._clock.now(), asked=asked)
         except ValueError as error:
-            self._end(command, CommandState.FAILED, 1, str(error))
+            self._end(command, Ended(state=CommandState.FAILED, exit_code=1, text=str(error)))
             return
         self._task = (command, begun)
         self._due[DELTA] = command.verb
@@ -152,18 +165,28 @@ class Worker(threading.Thread):
         try:
             ended = begun.step(self._clock.now())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
-            self._log.crash(events.JOB_FAILED, error, job=command.verb)
-            self._end(command, CommandState.FAILED, 1, f"failed: {error}")
+            self._tell(error, job=command.verb)
+            self._end(command, Ended(state=CommandState.FAILED, exit_code=1, text=f"failed: {error}"))
             return
         if ended is None:
             self.jobs.ledger.report(command.id, begun.progress)
         else:
-            self._end(command, ended.state, ended.exit_code, ended.text)
+            self._end(command, ended)
 
-    def _end(self, command: Command, state: CommandState, exit_code: int, text: str) -> None:
-        self._task = None
-        self._log.emit(events.COMMAND_ENDED, command_id=command.id, state=state.value, text=text)
-        self.jobs.ledger.end(command.id, state, exit_code=exit_code, text=text, now=self._clock.now())
+    def _end(self, command: Command, ended: Ended) -> None:
+        self._task, self._outcome = None, (command, ended)
+        self._log.emit(events.COMMAND_ENDED, command_id=command.id, state=ended.state.value, text=ended.text)
+        self._report()
+
+    def _report(self) -> None:
+        """Let who asked know; again at the next look if the ledger cannot take it now."""
+        if self._outcome is None:
+            return
+        command, ended = self._outcome
+        self.jobs.ledger.end(
+            command.id, ended.state, exit_code=ended.exit_code, text=ended.text, now=self._clock.now()
+        )
+        self._outcome = None
 
     def _run(self, job: str, why: str) -> None:
         """One job, guarded: an error is logged and counted, never the end of the others."""
@@ -175,15 +198,11 @@ class Worker(threading.Thread):
                 report = sync.full(asked=why, force=why != SCHEDULE)
             else:
                 report = sync.reconcile() if job == RECONCILE else sync.delta()
-        except AdapterError as error:  # foreseen, like a full disk: told when it begins, then hourly
-            if before.error != str(error) or started - self._told_at.get(job, 0.0) >= TELL_AGAIN:
-                self._told_at[job] = started
-                self._log.emit(events.JOB_FAILED, job=job, text=error.message, fix=error.hint)
-            self._record(before, job, started, error=str(error), report=None)
         except Exception as error:  # noqa: BLE001 - see docstring
-            self._log.crash(events.JOB_FAILED, error, job=job, failures=before.failures + 1)
+            self._tell(error, job=job, failures=before.failures + 1)
             self._record(before, job, started, error=str(error), report=None)
         else:
+            self._can()
             error_text = "; ".join(text for _, text, _ in report.failures)
             self._record(before, job, started, error=error_text, report=report)
 
@@ -210,5 +229,24 @@ class Worker(threading.Thread):
         self._records[job] = record
         try:
             self.jobs.ledger.record_job(record)
-        except Exception as problem:  # noqa: BLE001 - a full disk must not end the worker; the next run tells
-            self._log.crash(events.JOB_FAILED, problem, job=job)
+        except LedgerError as problem:
+            self._cannot(problem)
+
+    def _tell(self, error: Exception, *, job: str, failures: int | None = None) -> None:
+        """What the ledger's errors foresee is told with its fix; the rest with its traceback."""
+        if isinstance(error, LedgerError):
+            self._cannot(error)
+        else:
+            self._log.crash(events.JOB_FAILED, error, job=job, failures=failures)
+
+    def _cannot(self, error: LedgerError) -> None:
+        """The ledger cannot be used: told once, then hourly. An error at every interval would fill the disk, too."""
+        now, told = self._clock.now(), self._unusable
+        if told is None or told[0] is not type(error) or now - told[1] >= REMIND_AFTER:
+            self._unusable = (type(error), now)
+            self._log.emit(events.LEDGER_FAILED, text=error.message, fix=error.hint)
+
+    def _can(self) -> None:
+        if self._unusable is not None:
+            self._unusable = None
+            self._log.emit(events.LEDGER_USABLE)

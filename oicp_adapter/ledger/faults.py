@@ -51,8 +51,9 @@ def from_system(error: OSError, path: Path) -> LedgerError:
     """The error of ours for one of the operating system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return LedgerFull(f"the disk is full: {path} ({error.strerror})", hint=_FULL)
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        text = f"the directory of the ledger does not exist: {path.parent}"
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.parent.is_dir():
+        what = "is a file" if path.parent.exists() else "does not exist"
+        text = f"the directory of the ledger {what}: {path.parent}"
         return LedgerNotWritable(text, hint="create it, or correct ledger.url")
     return LedgerNotWritable(f"the ledger cannot be written: {path} ({error.strerror})", hint=_PERMIT)
 

@@ -148,7 +148,7 @@ class SqliteStore:
         to = to.resolve()
         if to.exists():
             raise taken
-        with faults.translated(to), self._database.outside() as connection:
+        with self._database.outside() as connection, faults.translated(to):
             if not schema.publish(to, lambda target: _copy(connection, target)):
                 raise taken
 

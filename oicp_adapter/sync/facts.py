@@ -219,7 +219,7 @@ def _trouble(state: OperatorState) -> str | None:
         return None
     since, next_try = time_text(trouble.since), time_text(trouble.next_try)
     fix = f"; fix: {trouble.hint}" if trouble.hint else ""
-    return f"{trouble.text} (since {since}, {trouble.failures} times, next try {next_try}){fix}"
+    return f"{trouble.text} (since {since}, {trouble.failures} failures, next try {next_try}){fix}"
 
 
 def time_text(seconds: float | None) -> str | None:

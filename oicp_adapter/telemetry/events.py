@@ -60,6 +60,13 @@ CONFIGURATION_REJECTED = _error(
 )
 COMMAND_TAKEN = _info("command.taken", "A manual command (resync) was picked up.")
 COMMAND_ENDED = _info("command.ended", "A manual command ended: done, refused or failed.")
+LEDGER_FAILED = _error(
+    "ledger.failed",
+    "The ledger cannot be used (disk full, read-only, replaced): nothing is sent meanwhile, and it is tried again at "
+    "every interval. Repeated hourly.",
+    "Follow the line's fix; it goes on by itself.",
+)
+LEDGER_USABLE = _info("ledger.usable", "The ledger can be used again.")
 RECOVERED = _warning(
     "ledger.recovered",
     "The last process died while pushes were in flight: their EVSEs are in doubt and are pushed again "

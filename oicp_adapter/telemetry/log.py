@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol, TextIO
 
 import structlog
@@ -45,7 +46,9 @@ class EventLog:
 
     def _write(self, event: Event, fields: Mapping[str, Field], **extra: object) -> None:
         merged = {name: value for name, value in {**self._bound, **fields}.items() if value is not None}
-        self._logger.log(event.level, event.name, **merged, **extra)
+        # A full disk or a reader that went away costs lines, never pushes.
+        with suppress(OSError):
+            self._logger.log(event.level, event.name, **merged, **extra)
 
 
 def _in_order(_logger: object, _name: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

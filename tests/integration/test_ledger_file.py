@@ -319,11 +319,17 @@ def test_a_ledger_replaced_under_a_running_daemon_is_noticed_before_the_next_pus
 # Directories and rights
 
 
-@pytest.mark.parametrize("place", ["missing/ledger.db", "file/ledger.db"])
-def test_a_directory_that_does_not_exist_is_named(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("missing/ledger.db", "the directory of the ledger does not exist: .*/missing"),
+        ("file/ledger.db", "the directory of the ledger is a file: .*/file"),
+    ],
+)
+def test_a_directory_that_does_not_exist_is_named(tmp_path: Path, place: str, said: str) -> None:
     # A mistyped ledger.url or a volume that was not mounted.
     (tmp_path / "file").touch()
-    with pytest.raises(LedgerNotWritable, match="directory of the ledger does not exist") as refused:
+    with pytest.raises(LedgerNotWritable, match=said) as refused:
         SqliteStore.open(tmp_path / place, now=NOW)
     assert refused.value.exit_code == 2
 
@@ -451,7 +457,7 @@ def test_a_backup_is_a_whole_ledger_and_never_overwrites(path: Path, tmp_path: P
         store.backup(copy)
         with pytest.raises(LedgerNotWritable, match="file already"):
             store.backup(copy)
-        with pytest.raises(LedgerNotWritable, match="does not exist"):
+        with pytest.raises(LedgerNotWritable, match=r"does not exist: .*/missing"):
             store.backup(tmp_path / "missing" / "copy.db")
     assert read(copy) == {"A": ROW}
     with SqliteStore.open(copy, now=NOW) as store:
