@@ -43,12 +43,14 @@ from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
-from oicp_adapter.sync.cycle import CyclePolicy, Mapper, OperatorSync
+from oicp_adapter.sync.cycle import Mapper, OperatorSync
 from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
 from oicp_adapter.sync.facts import time_text
 from oicp_adapter.sync.full import FullLoader
-from oicp_adapter.sync.publisher import DeliveryPolicy, Progress, Publisher, no_progress
+from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
 
@@ -142,7 +144,7 @@ class Wiring:
         self._warn_of_expiry(key)
         try:
             hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
-            yield self._sync(key, ledger=ledger, hub=hub, progress=progress)
+            yield self._sync(key, ledger=ledger, hub=hub, progress=progress, one_shot=True)
         finally:
             hub.close()
             ledger.close()
@@ -239,7 +241,13 @@ class Wiring:
         return self._path.with_name(f"{self._path.name}.{name}.lock")
 
     def _sync(
-        self, key: str, *, ledger: SqliteLedger | MemoryLedger, hub: Hub, progress: Progress
+        self,
+        key: str,
+        *,
+        ledger: SqliteLedger | MemoryLedger,
+        hub: Hub,
+        progress: Progress,
+        one_shot: bool = False,
     ) -> OperatorSync:
         settings, operator = self.settings, self.settings.operators[key]
         delivery = settings.delivery
@@ -252,6 +260,8 @@ class Wiring:
                 mass_share=delivery.mass_unknown_share,
             ),
         )
+        interval = operator.schedule.delta
+        seconds = interval.seconds if isinstance(interval, Interval) else interval.shortest_gap
         publisher = Publisher(
             hub=hub,
             ledger=ledger,
@@ -261,12 +271,12 @@ class Wiring:
                 operator_name=operator.name,
                 settle=delivery.settle,
                 calls_per_minute=settings.hubject.calls_per_minute,
+                search_for=max(5.0, seconds),
                 quarantine_first_retry=delivery.quarantine_retry,
             ),
             stopping=self._stop.is_set,
             progress=progress,
         )
-        interval = operator.schedule.delta
         return OperatorSync(
             source=_source(operator),
             mapper=_mapper(operator),
@@ -278,10 +288,12 @@ class Wiring:
                 decider=decider,
                 publisher=publisher,
                 automatic_baseline=operator.first_full_load == "automatic",
+                limit=settings.hubject.max_body,
             ),
             policy=CyclePolicy(
-                delta_interval=interval.seconds if isinstance(interval, Interval) else 60.0,
+                delta_interval=seconds,
                 unknown_after=operator.source.unknown_after,
+                settles_anew=not one_shot,
                 observe=operator.mode == "observe",
             ),
             log=self._log.bind(operator=key),

@@ -149,8 +149,12 @@ def resync(
 def sentence(report: CycleReport) -> str:
     """A cycle in one line for a person."""
     unreadable = any(code == SourceError.exit_code for code, _, _ in report.failures)
-    read = "the source could not be read" if unreadable else f"read {report.read} records"
-    parts = [read, f"{report.acked} of {report.changed} changes acknowledged"]
+    incomplete = "" if report.complete else " (not complete)"
+    parts = ["the source could not be read" if unreadable else f"read {report.read} records{incomplete}"]
+    if report.full_load == "applied":
+        parts.append(f"full load of {report.full_records} records applied")
+    else:
+        parts.append(f"{report.acked} of {report.changed} changes acknowledged")
     for count, word in (
         (report.withheld, "withheld"),
         (report.quarantined, "quarantined"),

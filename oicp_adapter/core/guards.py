@@ -205,8 +205,14 @@ def baseline_guard(
             "no full load is sent: what Hubject held before our first full load is unknown. "
             f"It would hold {count} records, and {deletes}"
         ),
-        hint=f'oicp-adapter resync {operator} --adopt {count}, or first_full_load = "automatic"',
+        hint=_adopt_hint(count, operator),
     )
+
+
+def _adopt_hint(count: int, operator: str) -> str:
+    if count == 0:
+        return "nothing would remain: check `evse_id_prefixes` and `oicp-adapter quarantine list` first"
+    return f'oicp-adapter resync {operator} --adopt {count}, or first_full_load = "automatic"'
 
 
 def forgettable(row: EvseRow, *, now: float) -> bool:

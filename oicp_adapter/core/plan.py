@@ -41,8 +41,6 @@ class Mode(StrEnum):
     DELTA = "delta"
     RECONCILE = "reconcile"
     """Also retries due quarantine and re-asserts."""
-    RESYNC = "resync"
-    """Also pushes what is unchanged: a rolling resync, where a fullLoad cannot be sent."""
 
 
 class Kind(StrEnum):
@@ -162,6 +160,8 @@ def _held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
 
 def _released(change: Change, policy: PlanPolicy) -> Change:
     """Waiting that was wanted is no lag, and nothing that reconcile has found."""
+    if change.removal and change.since is not None:
+        return msgspec.structs.replace(change, since=change.since + policy.missing_after)
     waited = change.status is EvseStatus.AVAILABLE and change.previous not in (None, EvseStatus.AVAILABLE)
     if not (waited and policy.hold_available and change.since is not None):
         return change
@@ -175,9 +175,13 @@ def make_plan(
     now: float,
     complete: bool,
     mode: Mode = Mode.DELTA,
+    rolling_since: float | None = None,
     withheld: Mapping[str, str] = NOTHING_WITHHELD,
 ) -> Plan:
-    """Decide for every EVSE. `complete`: the read this follows may let EVSEs go. `withheld`: key → guard."""
+    """Decide for every EVSE. `complete`: the read this follows may let EVSEs go. `withheld`: key → guard.
+
+    `rolling_since`: a rolling resync is under way; what was acknowledged before is pushed again.
+    """
     changes: list[Change] = []
     unchanged = waiting = quarantined = missing = 0
     for row in rows:
@@ -187,7 +191,11 @@ def make_plan(
             waiting += 1
             continue
         status = target(row, policy, now=now, complete=complete, withheld=row.key in withheld)
-        change = None if status is Hold.HOLD else _decide(row, status, now=now, mode=mode)
+        change = (
+            None
+            if status is Hold.HOLD
+            else _decide(row, status, now=now, mode=mode, rolling_since=rolling_since)
+        )
         if change is not None:
             changes.append(_released(change, policy))
         elif row.quarantine is not None:
@@ -251,8 +259,10 @@ def _oldest_first(change: Change) -> tuple[float, str]:
     return (change.since if change.since is not None else 0.0, change.key)
 
 
-def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) -> Change | None:
-    thorough = mode is not Mode.DELTA
+def _decide(
+    row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode, rolling_since: float | None
+) -> Change | None:
+    thorough = mode is Mode.RECONCILE
     if row.in_doubt_since is not None:
         kind = Kind.QUARANTINE if row.quarantine is not None else Kind.IN_DOUBT  # a bad one stays alone
         return _change(row, status, kind, "was in doubt, settle is over: the latest status")
@@ -268,7 +278,7 @@ def _decide(row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode) 
         return _new_status(row, status)
     if thorough and row.reassert_at is not None and now >= row.reassert_at:
         return _change(row, status, Kind.REASSERT, "was in doubt earlier: asserted once more")
-    if mode is Mode.RESYNC:
+    if rolling_since is not None and (row.status_at is None or row.status_at < rolling_since):
         return _change(row, status, Kind.RESYNC, "rolling resync")
     return None
 

@@ -126,6 +126,12 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     last_full_at: float | None = None
     full_doubts: int = 0
     """Full loads in a row that ended in doubt; two suspend them."""
+    full_doubt_since: float | None = None
+    """When the last unanswered full load was given up: until settle is over it may still delete what is new."""
+    full_limit: int | None = None
+    """Bytes that were too many for Hubject (413); a smaller full load is tried again."""
+    rolling_since: float | None = None
+    """A rolling resync replaces a full load: what was acknowledged before this time is pushed again."""
     last_read_at: float | None = None
     last_complete_at: float | None = None
     source_failing_since: float | None = None
@@ -242,9 +248,9 @@ def full_load_applied(state: OperatorState, *, how: str, now: float) -> Operator
     )
 
 
-def full_load_doubted(state: OperatorState) -> OperatorState:
+def full_load_doubted(state: OperatorState, *, now: float) -> OperatorState:
     """A fullLoad got no readable answer: it is not sent again now, and not at all after two in a row."""
-    return replace(state, full_wanted="", full_doubts=state.full_doubts + 1)
+    return replace(state, full_wanted="", full_doubts=state.full_doubts + 1, full_doubt_since=now)
 
 
 def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
@@ -321,10 +327,19 @@ def distrusted_state(state: OperatorState) -> OperatorState:
     return replace(state, baseline="", baseline_at=None, full_wanted="", full_doubts=0, trouble=None)
 
 
-def observed(row: EvseRow | None, desired: Desired, *, now: float, absent: bool) -> EvseRow | None:
+def observed(
+    row: EvseRow | None,
+    desired: Desired,
+    *,
+    now: float,
+    absent: bool,
+    full_doubt_since: float | None = None,
+    settle: float = 0.0,
+) -> EvseRow | None:
     """The source's word about one EVSE it has. Returns the same object when nothing changed.
 
     `absent`: an EVSE never seen before is known not to be at Hubject (the baseline is known).
+    `full_doubt_since`: an unanswered full load, sent without this EVSE, may still be applied and delete it.
     """
     if row is None:
         if desired.status is None:
@@ -335,6 +350,12 @@ def observed(row: EvseRow | None, desired: Desired, *, now: float, absent: bool)
             source_id=desired.wire_id,
             presence=Presence.ABSENT if absent else Presence.UNKNOWN,
         )
+        if full_doubt_since is not None and now - full_doubt_since < REASSERT_AFTER * settle:
+            row = replace(
+                row,
+                in_doubt_since=full_doubt_since if now - full_doubt_since < settle else None,
+                reassert_at=full_doubt_since + REASSERT_AFTER * settle,
+            )
     same = (
         row.desired is desired.status
         and row.value == desired.value

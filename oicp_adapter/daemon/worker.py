@@ -24,6 +24,7 @@ from oicp_adapter.sync.resync import Ended
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
+SCHEDULE = "schedule"
 DELTA, RECONCILE, FULL = "delta", "reconcile", "full"
 _COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: ()}
 """A job that ran does the work of these, too."""
@@ -81,7 +82,7 @@ class Worker(threading.Thread):
         """How the ledger fails, and when that was last told."""
         self._fresh: tuple[Source, Mapper] | None = None
 
-    def poke(self, job: str, why: str = "schedule") -> None:
+    def poke(self, job: str, why: str = SCHEDULE) -> None:
         """Ask for a job; safe from any thread and from signal handlers."""
         self._pokes.put(f"{job}:{why}")
 
@@ -194,7 +195,7 @@ class Worker(threading.Thread):
         try:
             if job == FULL:
                 self.jobs.upkeep()
-                report = sync.full(asked=why)
+                report = sync.full(asked=why, force=why != SCHEDULE)
             else:
                 report = sync.reconcile() if job == RECONCILE else sync.delta()
         except Exception as error:  # noqa: BLE001 - see docstring

@@ -51,6 +51,9 @@ class HubjectSettings(Table):
     """For TCP and for TLS to be up, each."""
     full_load_timeout: Duration = default("300s")
     """As `timeout`, for a full load: a million EVSEs are 56 MB."""
+    max_body: Whole | None = Field(default=None, ge=1000)
+    """Bytes of a full load above which a rolling resync in bundles replaces it. Unset, because Hubject's limit is not
+    documented: it is learned when Hubject answers 413."""
     retry_attempts: Whole = Field(default=4, ge=1, le=20)
     """Attempts of one push, where repeating is safe; 1 never repeats."""
     retry_total: Duration = default("20s")

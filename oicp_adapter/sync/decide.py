@@ -56,7 +56,9 @@ class Decider:
     ) -> Decision:
         """Plan, ask the guards, plan again without what they withhold."""
         values = list(rows.values())
-        plan = make_plan(values, self.plan, now=now, complete=complete, mode=mode)
+        plan = make_plan(
+            values, self.plan, now=now, complete=complete, mode=mode, rolling_since=state.rolling_since
+        )
         refusals: list[Refusal] = []
         if refusal := first_run_guard(values):
             refusals.append(refusal)
@@ -80,6 +82,12 @@ class Decider:
         if not refusals:
             return decision
         replanned = make_plan(
-            values, self.plan, now=now, complete=complete, mode=mode, withheld=decision.withheld
+            values,
+            self.plan,
+            now=now,
+            complete=complete,
+            mode=mode,
+            rolling_since=state.rolling_since,
+            withheld=decision.withheld,
         )
         return Decision(plan=replanned, refusals=tuple(refusals), mass_since=mass_since)

@@ -68,7 +68,7 @@ def explained(
         missing_since=time_text(row.first_missing),
         hubject_holds=row.status or "nothing acknowledged",
         presence=row.presence,
-        acknowledged_at=time_text(row.status_at),
+        acknowledged_at=time_text(row.status_at) if row.status is not None else None,
         confirmed_by_full_load_at=time_text(full) if confirmed else None,
         in_doubt_since=time_text(row.in_doubt_since),
         quarantine=_quarantine(row),

@@ -15,8 +15,10 @@ from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.sync.decide import Decider, Decision
-from oicp_adapter.sync.publisher import Publisher, Work
+from oicp_adapter.sync.isolation import NO_EVSE_DATA
+from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
 
 DOUBTS_SUSPEND = 2
@@ -30,7 +32,16 @@ APPLIED, POSTPONED, REFUSED, ROLLING, FAILED = "applied", "postponed", "refused"
 class FullLoader:
     """Sends the full load of one operator, or says why not."""
 
-    def __init__(self, *, decider: Decider, publisher: Publisher, automatic_baseline: bool) -> None:
+    def __init__(
+        self,
+        *,
+        decider: Decider,
+        publisher: Publisher,
+        automatic_baseline: bool,
+        limit: int | None = None,
+    ) -> None:
+        """`limit`: bytes above which no full load is sent; None: only what Hubject refuses is too large."""
+        self._limit = limit
         self._decider = decider
         self._publisher = publisher
         self._automatic = automatic_baseline
@@ -79,18 +90,23 @@ class FullLoader:
                 report.full_load, report.why = POSTPONED, why
                 work.log.emit(events.FULL_POSTPONED, why=why, wanted=work.state.full_wanted)
                 return
+            if not refused and _names_what_is_left(full, allowance, work):
+                refused = _without_data(full, work)
+                continue
             if refusal is not None:
                 report.full_load = REFUSED
                 work.state = replace(work.state, full_wanted="")
                 if not (refusal.guard is Guard.BASELINE and allowance.withdrawals is not None):
                     report.refuse(refusal)  # who only allowed withdrawals got what was asked for
                 return
+            if self._too_large(full, work, report):
+                return
             how = "adopted" if allowance.adopt is not None else "automatic"
             first = not work.state.baseline
             answer = self._publisher.full_load(full, work, how=how)
             named = _named(full, answer) - refused
             if answer.reaction is Reaction.REFUSED and named:
-                self._publisher.quarantine_refused(sorted(named), answer, work)
+                self._publisher.quarantine(sorted(named), answer, work)
                 refused |= named
                 continue
             self._react(full, answer, work, report)
@@ -102,19 +118,38 @@ class FullLoader:
         """Two full loads in a row got no answer."""
         return work.state.full_doubts >= DOUBTS_SUSPEND
 
+    def roll(self, work: Work, report: CycleReport) -> None:
+        """Replace the full load by a rolling resync: every EVSE in bundles, none missing at any moment."""
+        report.full_load = ROLLING
+        since = work.state.rolling_since
+        work.state = replace(
+            work.state, full_wanted="", rolling_since=self._publisher.now() if since is None else since
+        )
+
+    def _too_large(self, full: FullLoadPlan, work: Work, report: CycleReport) -> bool:
+        """Larger than the setting allows, or not smaller than what Hubject refused as too large."""
+        learned = work.state.full_limit
+        if self._limit is None and learned is None:
+            return False
+        size = self._publisher.full_size(full)
+        if (self._limit is None or size <= self._limit) and (learned is None or size < learned):
+            return False
+        work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
+        self.roll(work, report)
+        return True
+
     def _react(self, full: FullLoadPlan, answer: Answer, work: Work, report: CycleReport) -> None:
         match answer.reaction:
             case Reaction.APPLIED:
                 report.full_load, report.full_records = APPLIED, len(full.records)
                 work.acked += len(full.records)
             case Reaction.TOO_LARGE:
-                report.full_load = ROLLING
-                work.state = replace(work.state, full_wanted="")
-                work.log.emit(events.FULL_TOO_LARGE, records=len(full.records))
+                size = self._publisher.full_size(full)
+                work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
+                work.state = replace(work.state, full_limit=size)
+                self.roll(work, report)
             case Reaction.REFUSED:
-                report.full_load = FAILED
-                work.state = replace(work.state, full_wanted="")
-                report.failures.append((4, f"Hubject refused the full load: {answer.text}", answer.hint))
+                self.roll(work, report)  # nobody is named: bundle by bundle the records at fault are found
             case Reaction.IN_DOUBT:
                 report.full_load = FAILED
                 report.failures.append((4, f"the full load is in doubt: {answer.text}", _IN_DOUBT))
@@ -122,7 +157,7 @@ class FullLoader:
                     work.log.emit(
                         events.FULL_SUSPENDED,
                         records=len(full.records),
-                        bytes=work.full_bytes,
+                        bytes=self._publisher.full_size(full),
                         duration=round(answer.duration, 1),
                         process_id=answer.process_id,
                     )
@@ -138,6 +173,20 @@ def _named(full: FullLoadPlan, answer: Answer) -> frozenset[str]:
         return frozenset()
     named = {stripped(text) for text in answer.named_ids}
     return frozenset(key for key, wire_id, _ in full.records if stripped(wire_id) in named)
+
+
+def _without_data(full: FullLoadPlan, work: Work) -> frozenset[str]:
+    """What Hubject refused for want of EVSE data and would refuse in the full load, too."""
+    refused = ((key, work.rows[key].quarantine) for key, _, _ in full.records)
+    return frozenset(key for key, entry in refused if entry is not None and entry.code == NO_EVSE_DATA)
+
+
+def _names_what_is_left(full: FullLoadPlan, allowance: Allowance, work: Work) -> bool:
+    """The person's N is the number that remains after Hubject named what it does not accept."""
+    if allowance.adopt is None or allowance.adopt == len(full.records):
+        return False
+    without = _without_data(full, work)
+    return bool(without) and allowance.adopt == len(full.records) - len(without)
 
 
 def signature(keys: tuple[str, ...]) -> str:

@@ -16,8 +16,8 @@ from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger
 from oicp_adapter.sync.full import signature
 from oicp_adapter.sync.observe import Observation
-from oicp_adapter.sync.publisher import Work
 from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
 
 OLD_AFTER = 900.0
@@ -123,7 +123,9 @@ class Herald:
                     withheld=len(refusal.keys),
                 )
         state = self._baseline(state, work, now=now)
-        if keep and report.missing:
+        if not (keep and report.missing):
+            state, _ = cleared(state, events.EVSE_MISSING_KEPT.name)
+        else:
             state, due = noticed(
                 state, events.EVSE_MISSING_KEPT.name, str(report.missing), now=now, every=DAY
             )

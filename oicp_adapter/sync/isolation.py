@@ -40,8 +40,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: tuple[Change, ...] = ()
     already_gone: tuple[Change, ...] = ()
     """Removals refused because the EVSE is not there: done."""
+    rest: Bundle | None = None
+    """The innocent: to be sent at once."""
     again: tuple[Bundle, ...] = ()
-    """What to send next, in this order."""
+    """Where the search goes on, in this order."""
+    halved: bool = False
+    """`again` are halves of a bundle in which nobody could be named."""
 
 
 def isolate(bundle: Bundle, answer: Answer) -> Verdict:
@@ -57,7 +61,7 @@ def isolate(bundle: Bundle, answer: Answer) -> Verdict:
     if unknown:
         # Refused whole with both actions: some are there and some are not, so no single record is at fault yet.
         bundle = msgspec.structs.replace(bundle, refusals=())
-    return Verdict(again=halves(bundle))
+    return Verdict(again=halves(bundle), halved=True)
 
 
 def halves(bundle: Bundle) -> tuple[Bundle, ...]:
@@ -68,6 +72,11 @@ def halves(bundle: Bundle) -> tuple[Bundle, ...]:
         for part in (bundle.changes[:middle], bundle.changes[middle:])
         if part
     )
+
+
+def singles(bundle: Bundle) -> tuple[Bundle, ...]:
+    """The bundle record by record."""
+    return tuple(msgspec.structs.replace(bundle, changes=(change,)) for change in bundle.changes)
 
 
 def _named(bundle: Bundle, answer: Answer) -> tuple[Change, ...]:
@@ -86,14 +95,15 @@ def _named(bundle: Bundle, answer: Answer) -> tuple[Change, ...]:
 def _judge(bundle: Bundle, at_fault: tuple[Change, ...], answer: Answer) -> Verdict:
     keys = {change.key for change in at_fault}
     rest = tuple(change for change in bundle.changes if change.key not in keys)
-    again = [msgspec.structs.replace(bundle, changes=rest)] if rest else []
+    innocent = msgspec.structs.replace(bundle, changes=rest) if rest else None
+    again: tuple[Bundle, ...] = ()
     not_there = answer.code in (DATA_ERROR, NO_EVSE_DATA)
     gone = tuple(change for change in at_fault if change.removal and not_there)
     others = tuple(change for change in at_fault if not (change.removal and not_there))
     if others and _other_may_help(bundle, answer):
-        again.append(_other_action(bundle, others, answer))
+        again = (_other_action(bundle, others, answer),)
         others = ()
-    return Verdict(quarantine=others, already_gone=gone, again=tuple(again))
+    return Verdict(quarantine=others, already_gone=gone, rest=innocent, again=again)
 
 
 def _other_may_help(bundle: Bundle, answer: Answer) -> bool:

@@ -32,6 +32,8 @@ def observe(
     complete: bool,
     baseline_known: bool,
     last_complete_at: float | None,
+    full_doubt_since: float | None = None,
+    settle: float = 0.0,
     now: float,
 ) -> Observation:
     """Merge a mapped read into the rows."""
@@ -42,7 +44,14 @@ def observe(
     missing = dict(rows)
     for key, desired in fleet.desired.items():
         before = missing.pop(key, None)
-        row = observed(before, desired, now=now, absent=baseline_known)
+        row = observed(
+            before,
+            desired,
+            now=now,
+            absent=baseline_known,
+            full_doubt_since=full_doubt_since,
+            settle=settle,
+        )
         if row is None:
             continue
         if desired.status is None and complete:

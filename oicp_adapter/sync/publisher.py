@@ -1,88 +1,35 @@
-"""Carries out a plan: one request at a time, each made durable before its first byte and settled by its answer.
+"""Carries out a plan: bundles in order, refused ones isolated, never so that one bad EVSE blocks the others (P5).
 
-The danger: recording an acknowledgement that did not arrive, or forgetting a request that may still be applied.
-So every push goes through `_push`: intent → send → exactly one of acknowledged, refused, in doubt, not applied.
+The danger: a search for bad records that starves fresh changes, or that quarantines a whole fleet because Hubject
+refuses the operator. So the search takes turns with fresh changes and ends with the cycle's time, to go on in the
+next; and ten single records refused alike before any success stop the operator and quarantine nobody.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable
 
-from msgspec.structs import replace
-
-from oicp_adapter.core import records
 from oicp_adapter.core.bundling import bundle_size, bundles
-from oicp_adapter.core.model import ActionType, EvseStatus
+from oicp_adapter.core.model import EvseStatus
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Plan
-from oicp_adapter.core.records import EvseRow, IntentRecord, OperatorState, PushIntent, PushRow
 from oicp_adapter.oicp.answers import Answer, Reaction
-from oicp_adapter.oicp.messages import PushRequest, body
 from oicp_adapter.ports import Clock, Hub, Ledger
-from oicp_adapter.sync.isolation import Bundle, halves, isolate
+from oicp_adapter.sync.isolation import Bundle, halves, isolate, singles
+from oicp_adapter.sync.pusher import Pusher
+from oicp_adapter.sync.work import DeliveryPolicy, Progress, Work, no_progress
 from oicp_adapter.telemetry import events
-from oicp_adapter.telemetry.log import EventLog
 
 DOUBTS_IN_A_ROW = 2
 """Unanswered requests in a row after which a cycle stops sending: Hubject is not answering at all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryPolicy:
-    """How this operator is delivered. Times in seconds."""
-
-    operator_id: str
-    operator_name: str
-    settle: float = 60.0
-    calls_per_minute: int = 1900
-    quarantine_first_retry: float = 900.0
-    quarantine_longest_retry: float = 86_400.0
-
-
-@dataclass(kw_only=True)
-class Work:
-    """One cycle's picture while it is being worked on, and its tally."""
-
-    cycle_id: str
-    log: EventLog
-    rows: dict[str, EvseRow]
-    state: OperatorState
-    requests: int = 0
-    pushed: int = 0
-    acked: int = 0
-    in_doubt: int = 0
-    newly_quarantined: int = 0
-    largest_bundle: int = 0
-    lag: float = 0.0
-    """Longest time from a change being seen to its acknowledgement, seconds."""
-    kinds: dict[str, int] = field(default_factory=dict)
-    """Acknowledged records by kind."""
-    full_bytes: int = 0
-    """Size of a fullLoad that ended in doubt."""
-    answered: bool = False
-    """Hubject answered at least one request readably."""
-    stopped_by: Answer | None = None
-    """The answer that ended sending early."""
-
-
-Progress = Callable[[int, int], None]
-"""(records done, records planned), after each request of a plan."""
-
-
-def no_progress(_done: int, _planned: int) -> None:
-    """Nobody watches."""
-
-
-class Sent(Protocol):
-    """What a finished push does to the rows it concerns."""
-
-    def __call__(self, push_id: int, now: float) -> Iterable[EvseRow]: ...
+ALIKE_REFUSALS = 10
+"""Single records refused alike, before any success, that are taken for a refusal of the operator."""
+LEAVES_TO_JUDGE = 8
+"""Ends of the search before its yield is judged; when more than a quarter are faults, the rest go singly."""
 
 
 class Publisher:
-    """Sends requests for one operator. Not thread-safe: one push at a time is the point (P2)."""
+    """Sends plans for one operator. Not thread-safe: one push at a time is the point (P2)."""
 
     def __init__(
         self,
@@ -94,295 +41,177 @@ class Publisher:
         stopping: Callable[[], bool] = lambda: False,
         progress: Progress = no_progress,
     ) -> None:
-        self._hub = hub
-        self._ledger = ledger
+        self._pusher = Pusher(hub=hub, ledger=ledger, clock=clock, policy=policy)
         self._clock = clock
         self._policy = policy
         self._stopping = stopping
         self._progress = progress
-        self._round_trip = 0.0
-        self._doubts = 0
+        self._suspects: dict[str, int] = {}
+        """Records of bundles that a cycle's time did not suffice to search, with the bundle's size."""
 
     def publish(self, plan: Plan, work: Work, *, probe: bool = False) -> None:
         """Send a plan's changes. `probe`: Hubject failed lately, so the first request holds one record."""
-        size = bundle_size(
-            len(plan.changes), round_trip=self._round_trip, calls_per_minute=self._policy.calls_per_minute
-        )
-        queue = deque(Bundle(action=action, changes=part) for action, part in bundles(plan.changes, size))
-        if probe and queue:
-            first = queue.popleft()
-            queue.extendleft(reversed(_after_first(first)))
-        while queue and work.stopped_by is None and not self._stopping():
-            bundle = queue.popleft()
-            answer = self._send_bundle(bundle, work)
-            if answer.reaction is Reaction.REFUSED:
-                queue.extendleft(reversed(self._isolate(bundle, answer, work)))
-            elif answer.reaction is Reaction.TOO_LARGE:
-                queue.extendleft(reversed(self._split(bundle, answer, work)))
-            else:
-                self._maybe_stop(answer, work)
-            self._progress(
-                len(plan.changes) - sum(len(bundle.changes) for bundle in queue), len(plan.changes)
-            )
+        search = _Search(self._pusher, work, until=self._clock.monotonic() + self._policy.search_for)
+        self._line_up(plan, search, probe=probe)
+        while work.stopped_by is None and not self._stopping():
+            bundle = search.next(self._clock.monotonic())
+            if bundle is None:
+                break
+            self._send(bundle, search, work)
+            self._progress(len(plan.changes) - search.left, len(plan.changes))
+        self._suspects = search.end()
 
     def full_load(self, full: FullLoadPlan, work: Work, *, how: str) -> Answer:
-        """Send one fullLoad that the guards let pass. `how`: what makes the baseline known, if it is not yet.
+        """Send one fullLoad that the guards let pass; see `Pusher.full_load`."""
+        return self._pusher.full_load(full, work, how=how)
 
-        The caller reacts to the answer.
-        """
-        before = {key: work.rows[key] for key in full.withdraws}
-        now = self._clock.now()
-        changed = [
-            IntentRecord(key, status, "full load")
-            for key, _, status in full.records
-            if work.rows[key].status is not status
-        ]
-        changed += [IntentRecord(key, None, "left out of the full load") for key in full.withdraws]
-        request = PushRequest(
-            action=ActionType.FULL_LOAD,
-            operator_id=self._policy.operator_id,
-            operator_name=self._policy.operator_name,
-            records=[(wire_id, status) for _, wire_id, status in full.records],
+    def now(self) -> float:
+        """The wall clock."""
+        return self._clock.now()
+
+    def full_size(self, full: FullLoadPlan) -> int:
+        """Bytes of the fullLoad's body."""
+        return self._pusher.full_size(full)
+
+    def quarantine(self, keys: list[str], answer: Answer, work: Work) -> None:
+        """Note what a fullLoad's answer named; the caller sends the rest again."""
+        self._pusher.quarantine([(key, work.rows[key].desired) for key in keys], [answer], work)
+
+    def _line_up(self, plan: Plan, search: _Search, *, probe: bool) -> None:
+        size = bundle_size(
+            len(plan.changes),
+            round_trip=self._pusher.round_trip,
+            calls_per_minute=self._policy.calls_per_minute,
         )
+        fresh = [change for change in plan.changes if change.key not in self._suspects]
+        for action, part in bundles(fresh, size):
+            search.fresh.append(Bundle(action=action, changes=part))
+        for smaller in sorted(set(self._suspects.values())):
+            suspects = [change for change in plan.changes if self._suspects.get(change.key) == smaller]
+            for action, part in bundles(suspects, smaller):
+                search.suspect.append(Bundle(action=action, changes=part))
+        if probe and search.fresh:
+            first = search.fresh.popleft()
+            search.fresh.extendleft(reversed(singles(first)[:1] + tuple(_rest(first))))
 
-        def applied(push_id: int, now: float) -> Iterable[EvseRow]:
-            work.state = records.full_load_applied(work.state, how=how, now=now)
-            for key, wire_id, status in full.records:
-                row = work.rows[key]
-                if row.acknowledged and row.status is status and row.wire_id == wire_id:
-                    continue  # nothing new about it: no write
-                after = self._acknowledge(row, status, wire_id=wire_id, now=now, push_id=push_id)
-                if row.quarantine is not None and row.quarantine.status is not status:
-                    after = replace(after, quarantine=row.quarantine)  # only its older status was accepted
-                yield after
-            for key in full.leaves_out:
-                yield records.absent(work.rows[key], now=now, push_id=push_id)
+    def _send(self, bundle: Bundle, search: _Search, work: Work) -> None:
+        answer = self._pusher.send(bundle, work)
+        match answer.reaction:
+            case Reaction.APPLIED:
+                search.succeeded(bundle)
+            case Reaction.REFUSED:
+                search.refused(bundle, answer)
+            case Reaction.TOO_LARGE:
+                search.too_large(bundle, answer)
+            case Reaction.IN_DOUBT:
+                if self._pusher.doubts >= DOUBTS_IN_A_ROW:
+                    work.stopped_by = answer
+            case _:
+                work.stopped_by = answer
 
-        def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
-            work.state = records.full_load_doubted(work.state)
-            work.full_bytes = body(request).length
-            for row in work.rows.values():
-                yield records.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
 
-        return self._push(
-            request,
-            work,
-            records_=tuple(changed),
-            intent_rows=tuple(replace(row, withdrawn_at=now) for row in before.values()),
-            applied=applied,
-            doubted=doubted,
-            undone=lambda push_id, now: before.values(),
-        )
+def _rest(bundle: Bundle) -> tuple[Bundle, ...]:
+    rest = bundle.changes[1:]
+    return (Bundle(action=bundle.action, changes=rest),) if rest else ()
 
-    def _send_bundle(self, bundle: Bundle, work: Work) -> Answer:
-        action, changes = bundle.action, bundle.changes
-        before = {change.key: work.rows[change.key] for change in changes if change.withdraws}
-        now = self._clock.now()
-        request = PushRequest(
-            action=action,
-            operator_id=self._policy.operator_id,
-            operator_name=self._policy.operator_name,
-            # A delete names a status too: the message has no other form.
-            records=[(change.wire_id, change.status or EvseStatus.EVSE_NOT_FOUND) for change in changes],
-        )
-        answer = self._push(
-            request,
-            work,
-            records_=tuple(IntentRecord(change.key, change.status, change.reason) for change in changes),
-            intent_rows=tuple(replace(row, withdrawn_at=now) for row in before.values()),
-            applied=lambda push_id, now: [
-                self._acknowledge(
-                    work.rows[change.key], change.status, wire_id=change.wire_id, now=now, push_id=push_id
-                )
-                for change in changes
-            ],
-            doubted=lambda push_id, now: [
-                records.doubted(work.rows[change.key], action, now=now, push_id=push_id) for change in changes
-            ],
-            undone=lambda push_id, now: before.values(),
-        )
-        work.largest_bundle = max(work.largest_bundle, len(changes))
-        if answer.reaction is Reaction.APPLIED:
-            self._count(changes, work)
-        return answer
 
-    def _push(
-        self,
-        request: PushRequest,
-        work: Work,
-        *,
-        records_: tuple[IntentRecord, ...],
-        intent_rows: tuple[EvseRow, ...],
-        applied: Sent,
-        doubted: Sent,
-        undone: Sent,
-    ) -> Answer:
-        """The one place where knowledge about Hubject advances."""
-        intent = PushIntent(
-            action=request.action,
-            cycle_id=work.cycle_id,
-            started_at=self._clock.now(),
-            count=len(request.records),
-            records=records_,
-            rows=intent_rows,
-        )
-        push_id = self._ledger.begin(intent)
-        work.rows.update((row.key, row) for row in intent_rows)
-        answer = self._hub.push(request)
-        now = self._clock.now()
-        effect = {Reaction.APPLIED: applied, Reaction.IN_DOUBT: doubted}.get(answer.reaction, undone)
-        rows = list(effect(push_id, now))
-        self._ledger.finish(_push_row(push_id, answer, now), rows, work.state)
-        work.rows.update((row.key, row) for row in rows)
-        self._tally(request, answer, push_id=push_id, work=work)
-        return answer
+class _Search:
+    """What is left to send in this cycle, and the search for records at fault in it."""
 
-    def _tally(self, request: PushRequest, answer: Answer, *, push_id: int, work: Work) -> None:
-        count = len(request.records)
-        work.requests += 1
-        work.pushed += count if answer.reaction is not Reaction.UNREACHABLE else 0
-        if answer.reaction is Reaction.IN_DOUBT:
-            self._doubts += 1
-            work.in_doubt += count
-        else:
-            self._doubts = 0
-            work.answered = True
-        if answer.reaction in (Reaction.APPLIED, Reaction.REFUSED):
-            weight = 0.2 if self._round_trip else 1.0
-            self._round_trip += weight * (answer.duration - self._round_trip)
-        log = work.log.bind(push_id=push_id, action=request.action.value, records=count)
-        log.emit(
-            _PUSH_EVENTS[answer.reaction],
-            code=answer.code or None,
-            process_id=answer.process_id,
-            http_status=answer.http_status,
-            duration=round(answer.duration, 3),
-            text=None if answer.reaction is Reaction.APPLIED else answer.text,
-        )
-        if not answer.code_known:
-            log.emit(events.HUB_CODE_UNKNOWN, code=answer.code, process_id=answer.process_id)
+    def __init__(self, pusher: Pusher, work: Work, *, until: float) -> None:
+        self.fresh: deque[Bundle] = deque()
+        self.suspect: deque[Bundle] = deque()
+        """Parts of refused bundles."""
+        self._pusher = pusher
+        self._work = work
+        self._until = until
+        self._fresh_turn = False
+        self._success = False
+        self._alike: list[tuple[Change, tuple[Answer, ...]]] = []
+        """Single records refused before any success, not yet quarantined."""
+        self._leaves = self._faults = 0
 
-    def _isolate(self, bundle: Bundle, answer: Answer, work: Work) -> tuple[Bundle, ...]:
+    @property
+    def left(self) -> int:
+        """Records still to send."""
+        return sum(len(bundle.changes) for queue in (self.fresh, self.suspect) for bundle in queue)
+
+    def next(self, monotonic: float) -> Bundle | None:
+        """Fresh changes and the search take turns; the search ends with its time."""
+        may_search = bool(self.suspect) and monotonic < self._until
+        if may_search and not (self.fresh and self._fresh_turn):
+            self._fresh_turn = True
+            return self.suspect.popleft()
+        self._fresh_turn = False
+        return self.fresh.popleft() if self.fresh else None
+
+    def succeeded(self, bundle: Bundle) -> None:
+        """Hubject took one: refusals so far were about records, not about the operator."""
+        self._success = True
+        self._leaves += 1
+        self._quarantine_alike()
+
+    def refused(self, bundle: Bundle, answer: Answer) -> None:
+        """Find out who is at fault."""
         verdict = isolate(bundle, answer)
-        now = self._clock.now()
-        rows = [
-            records.absent(work.rows[change.key], now=now, push_id=None) for change in verdict.already_gone
-        ]
-        rows += [self._quarantine(change, bundle, answer, work) for change in verdict.quarantine]
-        self._settle(rows, work)
-        return verdict.again
+        self._pusher.already_gone(verdict.already_gone, self._work)
+        if verdict.quarantine:
+            self._leaves += 1
+            self._faults += 1
+        for change in verdict.quarantine:
+            self._at_fault(change, bundle, answer)
+        again = verdict.again
+        if verdict.halved and self._leaves >= LEAVES_TO_JUDGE and self._faults * 4 > self._leaves:
+            again = tuple(single for part in again for single in singles(part))
+        if verdict.rest is not None:
+            self.fresh.appendleft(verdict.rest)
+            self._fresh_turn = True  # the innocent go at once
+        self.suspect.extendleft(reversed(again))
 
-    def _split(self, bundle: Bundle, answer: Answer, work: Work) -> tuple[Bundle, ...]:
+    def too_large(self, bundle: Bundle, answer: Answer) -> None:
+        """413: smaller, down to one."""
         if len(bundle.changes) > 1:
-            return halves(bundle)
-        self._settle([self._quarantine(bundle.changes[0], bundle, answer, work)], work)
-        return ()
+            self.fresh.extendleft(reversed(halves(bundle)))
+        else:
+            change = bundle.changes[0]
+            self._pusher.quarantine([(change.key, change.status)], (*bundle.refusals, answer), self._work)
 
-    def _quarantine(self, change: Change, bundle: Bundle, answer: Answer, work: Work) -> EvseRow:
+    def end(self) -> dict[str, int]:
+        """The cycle ends. Returns what the next has to search on with, and in which bundles."""
+        if self._work.stopped_by is None:
+            self._quarantine_alike()
+        left = {change.key: len(bundle.changes) for bundle in self.suspect for change in bundle.changes}
+        if left:
+            self._work.log.emit(events.SEARCH_CONTINUES, records=len(left))
+        return left
+
+    def _at_fault(self, change: Change, bundle: Bundle, answer: Answer) -> None:
         answers = (*bundle.refusals, answer)
-        text = "; then ".join(one.text for one in answers)
-        work.newly_quarantined += 1
-        work.log.emit(
-            events.EVSE_QUARANTINED,
-            evse_id=change.wire_id,
-            code=answer.code or None,
-            text=text,
-            process_id=answer.process_id,
-        )
-        return records.quarantined(
-            work.rows[change.key],
-            change.status,
-            code=answer.code or str(answer.http_status or ""),
-            text=text,
-            process_id=answer.process_id,
-            now=self._clock.now(),
-            first_retry=self._policy.quarantine_first_retry,
-            longest_retry=self._policy.quarantine_longest_retry,
-        )
-
-    def quarantine_refused(self, keys: Iterable[str], answer: Answer, work: Work) -> None:
-        """Quarantine what a fullLoad's answer named; the caller sends the rest again."""
-        now = self._clock.now()
-        rows = []
-        for key in keys:
-            row = work.rows[key]
-            work.log.emit(events.EVSE_QUARANTINED, evse_id=row.wire_id, code=answer.code, text=answer.text)
-            work.newly_quarantined += 1
-            rows.append(
-                records.quarantined(
-                    row,
-                    row.desired,
-                    code=answer.code,
-                    text=answer.text,
-                    process_id=answer.process_id,
-                    now=now,
-                    first_retry=self._policy.quarantine_first_retry,
-                    longest_retry=self._policy.quarantine_longest_retry,
-                )
-            )
-        self._settle(rows, work)
-
-    def _settle(self, rows: list[EvseRow], work: Work) -> None:
-        if rows:
-            self._ledger.save(rows, work.state)
-            work.rows.update((row.key, row) for row in rows)
-
-    def _maybe_stop(self, answer: Answer, work: Work) -> None:
-        if answer.reaction is Reaction.APPLIED:
+        named = bool(answer.named_ids or answer.indexes)
+        if self._success or named or change.kind is Kind.QUARANTINE:
+            self._pusher.quarantine([(change.key, change.status)], answers, self._work)
             return
-        if answer.reaction is not Reaction.IN_DOUBT or self._doubts >= DOUBTS_IN_A_ROW:
-            work.stopped_by = answer
+        self._alike.append((change, answers))
+        codes = {one[-1].code for _, one in self._alike}
+        if len(codes) > 1:
+            self._success = True  # they differ, so it is not one refusal of all
+            self._quarantine_alike()
+        elif len(self._alike) >= ALIKE_REFUSALS:
+            self._work.stopped_by = _of_operator(answer, len(self._alike))
 
-    def _acknowledge(
-        self, row: EvseRow, status: EvseStatus | None, *, wire_id: str, now: float, push_id: int
-    ) -> EvseRow:
-        return records.acknowledged(
-            row, status, now=now, push_id=push_id, wire_id=wire_id, settle=self._policy.settle
-        )
-
-    def _count(self, changes: tuple[Change, ...], work: Work) -> None:
-        now = self._clock.now()
-        work.acked += len(changes)
-        for change in changes:
-            work.kinds[change.kind.value] = work.kinds.get(change.kind.value, 0) + 1
-            if change.since is not None:
-                work.lag = max(work.lag, now - change.since)
-            if change.kind is not Kind.NEW and change.status is not change.previous:
-                work.log.emit(
-                    events.EVSE_CHANGED,
-                    evse_id=change.wire_id,
-                    before=change.previous.value if change.previous else None,
-                    after=change.status.value if change.status else "deleted",
-                    reason=change.reason,
-                )
+    def _quarantine_alike(self) -> None:
+        for change, answers in self._alike:
+            refused: list[tuple[str, EvseStatus | None]] = [(change.key, change.status)]
+            self._pusher.quarantine(refused, answers, self._work)
+        self._alike.clear()
 
 
-_PUSH_EVENTS = {
-    Reaction.APPLIED: events.PUSH_APPLIED,
-    Reaction.REFUSED: events.PUSH_REFUSED,
-    Reaction.TOO_LARGE: events.PUSH_REFUSED,
-    Reaction.IN_DOUBT: events.PUSH_IN_DOUBT,
-    Reaction.TRANSIENT: events.PUSH_FAILED,
-    Reaction.THROTTLED: events.PUSH_FAILED,
-    Reaction.UNREACHABLE: events.PUSH_FAILED,
-    Reaction.STOPPED: events.PUSH_FAILED,
-}
-
-
-def _after_first(bundle: Bundle) -> tuple[Bundle, ...]:
-    parts = (bundle.changes[:1], bundle.changes[1:])
-    return tuple(replace(bundle, changes=part) for part in parts if part)
-
-
-def _push_row(push_id: int, answer: Answer, now: float) -> PushRow:
-    return PushRow(
-        push_id=push_id,
-        finished_at=now,
-        outcome=answer.reaction.value,
+def _of_operator(answer: Answer, count: int) -> Answer:
+    return Answer(
+        reaction=Reaction.STOPPED,
         code=answer.code,
-        text=answer.text,
-        process_id=answer.process_id,
+        text=f"Hubject refuses every record alike, {count} one by one so far: {answer.text}",
+        hint=answer.hint or "ask Hubject's support, with the Process-ID; nobody was quarantined for it",
         http_status=answer.http_status,
-        duration=answer.duration,
-        attempts=answer.attempts,
+        process_id=answer.process_id,
     )

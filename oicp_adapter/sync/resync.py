@@ -63,7 +63,7 @@ def ended(report: CycleReport) -> Ended:
     if report.full_load == APPLIED:
         lines.insert(0, f"full load applied: {report.full_records} records")
     elif report.full_load == ROLLING:
-        lines.insert(0, f"rolling resync: {report.acked} of {report.pushed} records acknowledged")
+        lines.insert(0, f"no full load: every EVSE is pushed again in bundles, {report.acked} records so far")
     elif report.full_load == POSTPONED:
         lines.insert(0, f"the full load still waits ({report.why}) and stays due")
         code = code or 4

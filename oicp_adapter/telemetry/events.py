@@ -46,7 +46,8 @@ DAEMON_WORKER_DIED = _error(
 )
 JOB_FAILED = _error(
     "job.failed",
-    "A job failed in a way nobody foresaw; the other jobs go on and this one runs again at its next time.",
+    "A job failed; the other jobs go on and this one runs again at its next time. Foreseen failures such as a full "
+    "disk are told when they begin, then hourly.",
     "Read the error; if it repeats, report it with the traceback.",
 )
 CONFIGURATION_RELOADED = _info(
@@ -73,6 +74,12 @@ RECOVERED = _warning(
     "Nothing, if it was a planned kill; else find out why the process died.",
 )
 
+CLOCK_JUMPED = _warning(
+    "daemon.clock_jumped",
+    "The wall clock jumped by so many seconds between two cycles. Times in the ledger are pulled back to now, and "
+    "what was in doubt waits for settle anew.",
+    "Let a time service keep the clock; nothing else is needed.",
+)
 LEDGER_DISTRUSTED = _warning(
     "ledger.distrusted",
     "What the ledger says about Hubject is no longer believed: every EVSE is in doubt, the baseline unknown.",
@@ -102,10 +109,11 @@ RECONCILE_HEALED = _warning(
     "Reconciliation found EVSEs that Hubject did not hold as the source says, and pushed them.",
     "Normal after faults. If it finds something in every run, look for the push events of those EVSEs.",
 )
-FULL_DONE = _info("full.done", "One full cycle; `sent` tells whether the full load was applied.")
+FULL_DONE = _info("full.done", "One full cycle; `full_load` tells what came of it.")
 FULL_POSTPONED = _info(
     "full.postponed", "A full load is due but waits: for records in doubt, or for a complete read."
 )
+FULL_ROLLED = _info("full.rolled", "A rolling resync ended: every EVSE was pushed again in bundles.")
 FULL_SUSPENDED = _error(
     "full.suspended",
     "Two full loads in a row got no answer; until one succeeds by hand a rolling resync replaces them.",
@@ -192,6 +200,10 @@ PUSH_FAILED = _warning(
     "push.failed",
     "A push was not applied and is tried again later (Hubject unreachable, in trouble, or over the limit).",
     "If it lasts: check the network, then Hubject's status.",
+)
+SEARCH_CONTINUES = _info(
+    "isolation.continues",
+    "The cycle's time did not suffice to find the records at fault in refused requests; the next goes on.",
 )
 HUB_CODE_UNKNOWN = _warning(
     "hub.code_unknown",

@@ -18,11 +18,13 @@ from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.sources.memory import MemorySource
-from oicp_adapter.sync.cycle import CyclePolicy, OperatorSync
+from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.full import FullLoader
-from oicp_adapter.sync.publisher import DeliveryPolicy, Publisher
+from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import DeliveryPolicy
 from tests.fakes.clock import ManualClock
 from tests.fakes.hub import FakeHub
 from tests.fakes.log import Lines, collecting

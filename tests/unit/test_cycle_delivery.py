@@ -241,9 +241,7 @@ def test_a_resync_does_not_wait_for_a_probe_that_is_an_hour_away() -> None:
     assert (end.state, operator.holds()) == (CommandState.DONE, {"E1": "Occupied", "E2": "Occupied"})
 
 
-@pytest.mark.parametrize(
-    ("answer", "code"), [(STOPPED, 4), (IN_DOUBT, 4), (UNREACHABLE, 4), (refused("999"), 4)]
-)
+@pytest.mark.parametrize(("answer", "code"), [(STOPPED, 4), (IN_DOUBT, 4), (UNREACHABLE, 4)])
 def test_a_resync_that_hubject_does_not_take_has_failed(answer: Answer, code: int) -> None:
     # A script goes on after a resync that never happened.
     operator = Operator()
@@ -252,6 +250,18 @@ def test_a_resync_that_hubject_does_not_take_has_failed(answer: Answer, code: in
     end = resync(operator)
     assert end is not None
     assert (end.state, end.exit_code) == (CommandState.FAILED, code)
+
+
+def test_a_full_load_that_is_refused_without_a_name_is_replaced_by_bundles() -> None:
+    # One record that Hubject does not like, and does not name, keeps the night's full load away for ever.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.passes(10)
+    operator.hub.script = [refused("999")]
+    end = resync(operator)
+    assert end is not None
+    text = "no full load: every EVSE is pushed again in bundles, 2 records so far"
+    assert (end.state, end.text) == (CommandState.DONE, text)
 
 
 def test_a_resync_of_an_unreadable_source_has_failed_with_the_source_s_code() -> None:

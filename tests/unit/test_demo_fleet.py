@@ -18,7 +18,9 @@ def test_a_living_fleet_changes_exactly_what_it_tells() -> None:
     before = dict(fleet.states)
     told = fleet.live(3)
     assert {evse_id: (old, new) for evse_id, old, new in told} == {
-        evse_id: (before[evse_id], state) for evse_id, state in fleet.states.items() if state != before[evse_id]
+        evse_id: (before[evse_id], state)
+        for evse_id, state in fleet.states.items()
+        if state != before[evse_id]
     }
     assert len(told) == 3
 

@@ -45,8 +45,14 @@ def bundle(
     return Bundle(action=action, changes=changes, refusals=refusals)
 
 
+def sent_next(verdict: Verdict) -> list[Bundle]:
+    return [*([verdict.rest] if verdict.rest is not None else []), *verdict.again]
+
+
 def again(verdict: Verdict) -> list[str]:
-    return [f"{one.action.value} {' '.join(change.key for change in one.changes)}" for one in verdict.again]
+    return [
+        f"{one.action.value} {' '.join(change.key for change in one.changes)}" for one in sent_next(verdict)
+    ]
 
 
 def quarantine(verdict: Verdict) -> list[str]:
@@ -142,7 +148,7 @@ def settle(given: Bundle, hubject: Callable[[Bundle], Answer | None]) -> tuple[l
             continue
         verdict = isolate(sent, answer)
         bad += quarantine(verdict)
-        queue[:0] = verdict.again
+        queue[:0] = sent_next(verdict)
     return sorted(acked), sorted(bad), requests
 
 

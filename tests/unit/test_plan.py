@@ -51,9 +51,18 @@ def plan(
     policy: PlanPolicy = POLICY,
     complete: bool = True,
     mode: Mode = Mode.DELTA,
+    rolling_since: float | None = None,
     withheld: dict[str, str] | None = None,
 ) -> Plan:
-    return make_plan(rows, policy, now=NOW, complete=complete, mode=mode, withheld=withheld or {})
+    return make_plan(
+        rows,
+        policy,
+        now=NOW,
+        complete=complete,
+        mode=mode,
+        rolling_since=rolling_since,
+        withheld=withheld or {},
+    )
 
 
 def only(made: Plan) -> Change:
@@ -131,7 +140,10 @@ def test_a_re_assertion_is_made_by_a_thorough_cycle_when_it_is_due() -> None:
 
 def test_a_rolling_resync_sends_what_is_unchanged_too() -> None:
     # Where full loads are suspended nothing would cure what others changed at Hubject.
-    assert only(plan(row(), mode=Mode.RESYNC)).kind is Kind.RESYNC
+    old, new = row("E1", status_at=NOW - 1), row("E2", status_at=NOW)
+    assert [(change.key, change.kind) for change in plan(old, new, rolling_since=NOW).changes] == [
+        ("E1", Kind.RESYNC)
+    ]
 
 
 # --- missing ----------------------------------------------------------------------------------------------

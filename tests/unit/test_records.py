@@ -130,7 +130,7 @@ def test_only_an_update_in_doubt_leaves_presence_known(
 
 def test_a_full_load_in_doubt_counts_and_an_applied_one_forgets_the_count() -> None:
     # Two in a row suspend full loads: a success in between must not be lost, a doubt not be repeated.
-    doubt = full_load_doubted(full_load_doubted(OperatorState(full_wanted="night")))
+    doubt = full_load_doubted(full_load_doubted(OperatorState(full_wanted="night"), now=NOW), now=NOW)
     assert (doubt.full_doubts, doubt.full_wanted) == (2, "")
     known = full_load_applied(doubt, how="adopted", now=NOW)
     assert (known.full_doubts, known.baseline, known.baseline_at) == (0, "adopted", NOW)

@@ -1,0 +1,50 @@
+"""What a cycle came to, counted from its last plan and the rows after it. Pure."""
+
+from __future__ import annotations
+
+from oicp_adapter.core.plan import Change, Kind, Plan
+from oicp_adapter.core.records import Presence
+from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import Work
+
+
+def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float) -> None:
+    """Fill the report. `overdue`: an ordinary change that has waited since before this time was forgotten by somebody:
+    reconciliation has found it."""
+    report.requests, report.pushed, report.acked = work.requests, work.pushed, work.acked
+    report.bundle, report.lag = work.largest_bundle, work.lag
+    report.changed, report.unchanged = len(plan.changes), plan.unchanged
+    report.withheld, report.missing = len(plan.withheld), plan.missing
+    rows = work.rows.values()
+    report.quarantined = sum(1 for row in rows if row.quarantine is not None)
+    report.in_doubt = sum(1 for row in rows if row.in_doubt_since is not None)
+    report.backlog = sum(1 for change in plan.changes if not done(change, work))
+    for change in plan.changes:
+        if change.kind is Kind.RESYNC or _fresh(change, overdue=overdue):
+            continue
+        kind = change.kind.value
+        report.found[kind] = report.found.get(kind, 0) + 1
+        if done(change, work) and not _refused(change, work):
+            report.healed[kind] = report.healed.get(kind, 0) + 1
+
+
+def done(change: Change, work: Work) -> bool:
+    """Nothing more is to be sent for it now."""
+    row = work.rows[change.key]
+    if row.in_doubt_since is not None:
+        return False
+    gone = change.removal and row.presence is Presence.ABSENT
+    return gone or row.status is change.status or _refused(change, work)
+
+
+def _fresh(change: Change, *, overdue: float) -> bool:
+    """An ordinary change that has not waited for long."""
+    if change.kind not in (Kind.NEW, Kind.STATUS, Kind.WITHDRAWAL):
+        return False
+    if change.since is None or change.presence is not Presence.PRESENT:
+        return True
+    return change.since >= overdue
+
+
+def _refused(change: Change, work: Work) -> bool:
+    return work.rows[change.key].quarantine is not None

@@ -1,0 +1,218 @@
+"""From the ledger's rows to Hubject: decide, send what is due, and note what Hubject as a whole is like (P6).
+
+The danger: hammering a Hubject that refuses us, or a full load as the first request after an outage. While Hubject
+is given a rest nothing is sent; the first request after one holds a single record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from msgspec.structs import replace
+
+from oicp_adapter.core import trouble
+from oicp_adapter.core.guards import Allowance, grown, published
+from oicp_adapter.core.plan import Kind, Mode
+from oicp_adapter.core.records import EvseRow, Trouble
+from oicp_adapter.oicp.answers import Answer, Reaction
+from oicp_adapter.ports import Clock, Ledger, Pause
+from oicp_adapter.sync.accounting import account
+from oicp_adapter.sync.decide import Decider, Decision
+from oicp_adapter.sync.facts import pause_text
+from oicp_adapter.sync.full import FullLoader
+from oicp_adapter.sync.herald import Herald
+from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.work import Work
+from oicp_adapter.telemetry import events
+
+NO_ALLOWANCE = Allowance()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CyclePolicy:
+    """Times in seconds."""
+
+    delta_interval: float = 10.0
+    observe: bool = False
+    """Do everything but push, and log what would be pushed: a parallel run before the cut-over."""
+    unknown_after: float | None = None
+    settles_anew: bool = True
+    """A daemon waits for settle anew after a start. A verb that runs and ends would then never get there: it goes on
+    waiting from where the last one closed its connection; only what a crash left open begins anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a cycle was asked to do."""
+
+    job: str
+    mode: Mode
+    asked: str = ""
+    """By whom a full load was asked for; "" for no full load."""
+    allowance: Allowance = NO_ALLOWANCE
+    force: bool = False
+    """A person waits: send even while Hubject is given a rest."""
+
+    @property
+    def manual(self) -> bool:
+        """A person asked for a full load; the night asks too, but nobody waits for it."""
+        return self.force and bool(self.asked)
+
+
+class Delivery:
+    """Decides and sends for one operator."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        decider: Decider,
+        publisher: Publisher,
+        full_loader: FullLoader,
+        herald: Herald,
+        policy: CyclePolicy,
+        paused: Callable[[float], Pause | None],
+        chance: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._decider = decider
+        self._publisher = publisher
+        self._full_loader = full_loader
+        self._herald = herald
+        self._policy = policy
+        self._paused = paused
+        self._chance = chance
+
+    def deliver(
+        self, work: Work, order: Order, report: CycleReport, *, now: float, complete: bool | None
+    ) -> None:
+        """Send what is due. `complete`: whether the read was; None: there was none, and no full load is sent.
+
+        `now` is the time of the read, however long reading and pushing take: one read is never two.
+        """
+        size_before = published(work.rows.values())
+        withdrawn_before = {key for key, row in work.rows.items() if row.withdrawn_at is not None}
+        decide = partial(self.decide, work, order, now=now, complete=bool(complete))
+        decision = decide()
+        resting = work.state.trouble
+        if self._policy.observe:
+            work.state = replace(work.state, full_wanted="")
+            self._herald.would_send(decision.plan, work)
+        elif pause := self._paused(now):
+            report.paused = pause_text(pause)
+        elif resting is not None and not order.force and now < resting.next_try:
+            report.failures.append((4, resting.text, resting.hint))
+        else:
+            decision = self._send(decide, work, order, report, now=now, complete=complete)
+            self._settle_trouble(resting, work, report)
+        fresh = (row for row in work.rows.values() if row.withdrawn_at is not None)
+        report.withdrawn = sum(1 for row in fresh if row.key not in withdrawn_before)
+        for refusal in decision.refusals:
+            report.refuse(refusal)
+        work.state = replace(work.state, mass_since=decision.mass_since)
+        for size in (size_before, published(work.rows.values())):
+            work.state = grown(work.state, size, now=now)
+        self._mark_withheld(decision, work)
+        account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
+
+    def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
+        """What would be sent, after the guards."""
+        return self._decider.decide(
+            work.rows, work.state, now=now, complete=complete, mode=order.mode, allowance=order.allowance
+        )
+
+    def _send(
+        self,
+        decide: Callable[[], Decision],
+        work: Work,
+        order: Order,
+        report: CycleReport,
+        *,
+        now: float,
+        complete: bool | None,
+    ) -> Decision:
+        """A full load if one is due and may go, then everything else. Returns the last decision."""
+        decision = decide()
+        resting = work.state.trouble is not None
+        if work.state.full_wanted and complete is not None:
+            if resting and decision.plan.changes:
+                self._publisher.publish(decision.plan, work, probe=True)  # a full load is no probe
+                decision = decide()
+            if work.stopped_by is None:
+                self._full_load(work, decision, order, report, now=now, complete=complete)
+                decision = decide()
+        if work.stopped_by is None:
+            self._publisher.publish(decision.plan, work, probe=resting and not work.answered)
+            self._end_of_rolling(decide, work)
+        return decision
+
+    def _full_load(
+        self,
+        work: Work,
+        decision: Decision,
+        order: Order,
+        report: CycleReport,
+        *,
+        now: float,
+        complete: bool,
+    ) -> None:
+        if self._full_loader.suspended(work) and not order.manual:
+            self._full_loader.roll(work, report)
+        else:
+            self._full_loader.run(work, decision, order.allowance, now=now, complete=complete, report=report)
+
+    def _end_of_rolling(self, decide: Callable[[], Decision], work: Work) -> None:
+        """A rolling resync goes on over cycles, crashes and restarts, until nothing older is left."""
+        since = work.state.rolling_since
+        if since is None or any(change.kind is Kind.RESYNC for change in decide().plan.changes):
+            return
+        work.state = replace(work.state, rolling_since=None)
+        work.log.emit(events.FULL_ROLLED, duration=round(self._clock.now() - since, 1))
+
+    def _mark_withheld(self, decision: Decision, work: Work) -> None:
+        """So that `status` and `explain` can say which guard holds an EVSE back."""
+        withheld = decision.withheld
+        changed: list[EvseRow] = [
+            replace(row, withheld=withheld.get(key, ""))
+            for key, row in work.rows.items()
+            if row.withheld != withheld.get(key, "")
+        ]
+        work.rows.update((row.key, row) for row in changed)
+        if changed:
+            self._ledger.save(changed, work.state)
+
+    def _settle_trouble(self, before: Trouble | None, work: Work, report: CycleReport) -> None:
+        if work.stopped_by is not None:
+            self._worsen(work.stopped_by, before, work, report)
+        elif before is not None and work.answered:
+            work.state = replace(work.state, trouble=None)
+            work.log.emit(events.HUB_RECOVERED, after=round(self._clock.now() - before.since, 1))
+
+    def _worsen(self, answer: Answer, before: Trouble | None, work: Work, report: CycleReport) -> None:
+        now = self._clock.now()
+        after = trouble.worsened(
+            before,
+            permanent=answer.reaction is Reaction.STOPPED,
+            code=answer.code,
+            text=answer.text,
+            hint=answer.hint,
+            now=now,
+            chance=self._chance(),
+        )
+        if answer.retry_after is not None:
+            after = replace(after, next_try=max(after.next_try, now + answer.retry_after))
+        work.state = replace(work.state, trouble=after)
+        report.failures.append((4, answer.text, answer.hint))
+        if after.permanent and (before is None or (before.permanent, before.text) != (True, after.text)):
+            work.log.emit(
+                events.HUB_STOPPED,
+                code=after.code or None,
+                text=after.text,
+                fix=after.hint,
+                process_id=answer.process_id,
+            )
