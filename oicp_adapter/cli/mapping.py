@@ -13,27 +13,19 @@ import typer
 from oicp_adapter.cli.common import (
     ConfigOption,
     JsonOption,
-    console,
-    data,
     data_json,
     settings_of,
-    talk,
     verb,
 )
+from oicp_adapter.cli.mapping_shown import show_entries, show_fleet, show_outcome, show_rejected
 from oicp_adapter.errors import ConfigurationError, SourceError
 
 FileFormat: TypeAlias = Literal["auto", "json", "ndjson", "csv", "ocpi-locations"]
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from oicp_adapter.core.model import SourceRead, SourceRecord
     from oicp_adapter.core.rules import MappingRules
-    from oicp_adapter.core.trial import Outcome, Trial
     from oicp_adapter.settings.operator import OperatorSettings
-
-SHOWN = 40
-"""Rows of a table before the rest is counted; --json has all."""
 
 
 def _column(text: str) -> Any:
@@ -101,12 +93,12 @@ def map_values(
         )
     chosen = _operator(context, config, operator)
     if table is not None:
-        return _show_entries(table, chosen, as_json=as_json)
+        return show_entries(table, _rules(table, chosen, []), as_json=as_json)
     if file is not None:
         read = _read_file(file, chosen, kind=kind, fields=_fields(field or []))
         ids = [one.evse_id for one in read.records]
         rules = _rules(vocabulary, chosen, ids, template=template)
-        return _show_fleet(read, rules, as_json=as_json)
+        return show_fleet(read, rules, as_json=as_json)
     from oicp_adapter.core.model import SourceRecord
 
     if record:
@@ -150,7 +142,7 @@ def _rules(
     from oicp_adapter.core.vocabulary import load_vocabulary, vocabulary_names
 
     if vocabulary is not None:
-        load_vocabulary(vocabulary)  # the error that names the known ones, before anything is read
+        load_vocabulary(vocabulary)  # for the error that names the known ones
     if chosen is not None:
         rules = chosen.mapping_rules
         return msgspec.structs.replace(
@@ -223,7 +215,7 @@ def _show_records(
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.core.trial import attempt, sample_id
 
-    rules = _rules(vocabulary, chosen, [row.get("evse_id") for row in rows])
+    rules = _rules(vocabulary, chosen, [str(row.get("evse_id") or "") for row in rows])
     for row in rows:
         if not row.get("evse_id") and not row.get("station_id"):
             row["evse_id"] = sample_id(rules)
@@ -232,8 +224,8 @@ def _show_records(
         data_json(trial)
         return 0
     for outcome in trial.outcomes:
-        _show_outcome(outcome, named=trial.evses > 1)
-    _show_rejected(trial)
+        show_outcome(outcome, named=trial.evses > 1)
+    show_rejected(trial)
     return 0
 
 
@@ -244,89 +236,3 @@ def _decoded(rows: list[dict[str, Any]]) -> list[SourceRecord]:
     from oicp_adapter.wiring import fleet_text
 
     return fleet_text(msgspec.json.encode(rows)).records
-
-
-def _show_outcome(outcome: Outcome, *, named: bool) -> None:
-    data(f"{outcome.value} → {outcome.status}")
-    told = (
-        ("EVSEs", f"{outcome.evses}, such as {outcome.example}" if named else ""),
-        ("rule", outcome.rule),
-        ("because", outcome.because),
-        ("source", outcome.source),
-        ("change", outcome.setting),
-    )
-    for name, text in told:
-        if text:
-            data(f"  {name:<9}{text}")
-
-
-def _show_rejected(trial: Trial) -> None:
-    for one in trial.rejected[:SHOWN]:
-        talk(f"not publishable: {one.evse_id or one.origin}: {one.reason}")
-    if len(trial.rejected) > SHOWN:
-        talk(f"and {len(trial.rejected) - SHOWN} more (all with --json)")
-
-
-def _show_fleet(read: SourceRead, rules: MappingRules, *, as_json: bool) -> int:
-    import msgspec
-    from rich.markup import escape
-
-    from oicp_adapter.clock import SystemClock
-    from oicp_adapter.core.trial import attempt
-
-    trial = attempt(read.records, rules, now=SystemClock().now())
-    owners = [prefix.text for prefix in rules.prefixes]
-    if as_json:
-        seen = {"complete": read.complete, "problems": read.problems, "prefixes": owners}
-        data_json(msgspec.to_builtins(trial) | seen)
-        return 0
-    out, whole = console(), "complete" if read.complete else "not complete"
-    out.print(
-        f"{trial.records} records ({whole}), {trial.evses} EVSEs of {', '.join(owners)}; "
-        f"{len(trial.rejected)} not publishable, {trial.duplicates} given more than once"
-    )
-    table = _table("status", "EVSEs", "value", "rule", "because")
-    for one in trial.outcomes[:SHOWN]:
-        table.add_row(one.status, str(one.evses), escape(one.value), escape(one.rule), one.because)
-    out.print(table)
-    if len(trial.outcomes) > SHOWN:
-        out.print(f"and {len(trial.outcomes) - SHOWN} more rules (all with --json)")
-    out.print(
-        "total: " + (", ".join(f"{status} {count}" for status, count in trial.statuses.items()) or "nothing")
-    )
-    for value in trial.unmapped:
-        data(
-            f"unmapped: {value.vocabulary} {value.value!r} ({value.count} records) → Unknown\n  fix: {value.hint}"
-        )
-    for problem in read.problems:
-        talk(f"note: {problem}")
-    _show_rejected(trial)
-    return 0
-
-
-def _show_entries(vocabulary: str, chosen: OperatorSettings | None, *, as_json: bool) -> int:
-    from rich.markup import escape
-
-    from oicp_adapter.core.trial import entries
-    from oicp_adapter.core.vocabulary import load_vocabulary
-
-    found = load_vocabulary(vocabulary)
-    rows = entries(vocabulary, _rules(vocabulary, chosen, []))
-    if as_json:
-        data_json({"vocabulary": found.name, "title": found.title, "level": found.level, "values": rows})
-        return 0
-    table = _table("value", "status", "because", "source", title=f"{found.name}: {found.title}")
-    for row in rows:
-        table.add_row(escape(row.value), row.status, row.because, escape(row.source or row.rule))
-    console().print(table)
-    return 0
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

@@ -121,6 +121,8 @@ def test_a_record_that_cannot_be_published_says_why() -> None:
     result = run("--record", "--vocabulary", "ocpi", stdin='{"evse_id": "E 1", "status": "AVAILABLE"}')
     assert (result.exit_code, result.stdout) == (0, "")
     assert "not publishable: E 1: not an EvseID" in result.stderr
+    number = run("--record", "--vocabulary", "ocpi", stdin='{"evse_id": 17, "status": "AVAILABLE"}')
+    assert "not publishable: 17: not an EvseID" in number.stderr
 
 
 def test_a_table_is_printed_and_told_as_json() -> None:

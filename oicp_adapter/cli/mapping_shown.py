@@ -1,0 +1,107 @@
+"""What `map` prints: single results, a fleet in numbers, a whole vocabulary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oicp_adapter.cli.common import console, data, data_json, talk
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from oicp_adapter.core.model import SourceRead
+    from oicp_adapter.core.rules import MappingRules
+    from oicp_adapter.core.trial import Outcome, Trial
+
+SHOWN = 40
+"""Rows of a table before the rest is counted; --json has all."""
+
+
+def show_outcome(outcome: Outcome, *, named: bool) -> None:
+    """One result with its reason. `named`: there are others, so say which EVSE."""
+    data(f"{outcome.value} → {outcome.status}")
+    told = (
+        ("EVSEs", f"{outcome.evses}, such as {outcome.example}" if named else ""),
+        ("rule", outcome.rule),
+        ("because", outcome.because),
+        ("source", outcome.source),
+        ("change", outcome.setting),
+    )
+    for name, text in told:
+        if text:
+            data(f"  {name:<9}{text}")
+
+
+def show_rejected(trial: Trial) -> None:
+    """What cannot be published, on stderr."""
+    for one in trial.rejected[:SHOWN]:
+        talk(f"not publishable: {one.evse_id or one.origin}: {one.reason}")
+    if len(trial.rejected) > SHOWN:
+        talk(f"and {len(trial.rejected) - SHOWN} more (all with --json)")
+
+
+def show_fleet(read: SourceRead, rules: MappingRules, *, as_json: bool) -> int:
+    """Count what a read would become."""
+    import msgspec
+    from rich.markup import escape
+
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.core.trial import attempt
+
+    trial = attempt(read.records, rules, now=SystemClock().now())
+    owners = [prefix.text for prefix in rules.prefixes]
+    if as_json:
+        seen = {"complete": read.complete, "problems": read.problems, "prefixes": owners}
+        data_json(msgspec.to_builtins(trial) | seen)
+        return 0
+    out, whole = console(), "complete" if read.complete else "not complete"
+    out.print(
+        f"{trial.records} records ({whole}), {trial.evses} EVSEs of {', '.join(owners)}; "
+        f"{len(trial.rejected)} not publishable, {trial.duplicates} given more than once"
+    )
+    table = _table("status", "EVSEs", "value", "rule", "because")
+    for one in trial.outcomes[:SHOWN]:
+        table.add_row(one.status, str(one.evses), escape(one.value), escape(one.rule), one.because)
+    out.print(table)
+    if len(trial.outcomes) > SHOWN:
+        out.print(f"and {len(trial.outcomes) - SHOWN} more rules (all with --json)")
+    out.print(
+        "total: " + (", ".join(f"{status} {count}" for status, count in trial.statuses.items()) or "nothing")
+    )
+    for value in trial.unmapped:
+        data(
+            f"unmapped: {value.vocabulary} {value.value!r} ({value.count} records) → Unknown\n  fix: {value.hint}"
+        )
+    for problem in read.problems:
+        talk(f"note: {problem}")
+    show_rejected(trial)
+    return 0
+
+
+def show_entries(vocabulary: str, rules: MappingRules, *, as_json: bool) -> int:
+    """A whole vocabulary as these rules leave it."""
+    from rich.markup import escape
+
+    from oicp_adapter.core.trial import entries
+    from oicp_adapter.core.vocabulary import load_vocabulary
+
+    found = load_vocabulary(vocabulary)
+    rows = entries(vocabulary, rules)
+    if as_json:
+        data_json({"vocabulary": found.name, "title": found.title, "level": found.level, "values": rows})
+        return 0
+    table = _table("value", "status", "because", "source", title=f"{found.name}: {found.title}")
+    for row in rows:
+        table.add_row(escape(row.value), row.status, row.because, escape(row.source or row.rule))
+    console().print(table)
+    return 0
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
