@@ -141,6 +141,7 @@ class Hub:
         entry = msgspec.structs.replace(
             seen,
             action=asked.action if asked else "",
+            operator_name=asked.operator_name if asked else "",
             count=len(asked.records) if asked else 0,
             records=tuple(asked.records[: self.options.journal_records]) if asked else (),
             applied=applied is not None,

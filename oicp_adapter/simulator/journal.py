@@ -28,6 +28,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     at: float
     endpoint: str
     operator: str
+    operator_name: str = ""
     action: str = ""
     count: int = 0
     applied: bool = False

@@ -97,6 +97,7 @@ class StatusPush:
     operator: str
     records: list[tuple[str, str]]
     keys: list[str] = field(repr=False)
+    operator_name: str = ""
 
     def items(self) -> Iterator[tuple[str, tuple[str, str]]]:
         """Identity and (wire id, status), in the order sent."""
@@ -125,7 +126,7 @@ def status_push(body: bytes) -> StatusPush | Invalid:
     operator = raw.OperatorEvseStatus.OperatorID
     if len(keys) != len(records) or operator_key(operator) is None:
         return _explain(body, _status_errors)
-    return StatusPush(raw.ActionType, operator, records, keys)
+    return StatusPush(raw.ActionType, operator, records, keys, raw.OperatorEvseStatus.OperatorName or "")
 
 
 def data_push(body: bytes) -> DataPush | Invalid:
