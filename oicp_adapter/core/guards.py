@@ -165,6 +165,19 @@ def mass_guard(
     )
 
 
+def with_all_unmapped(refusal: Refusal, plan: Plan, rows: dict[str, EvseRow]) -> Refusal:
+    """While the mass guard stands against unmapped values, none is published: not what is new, nor what Hubject holds
+    as EvseNotFound. They are no loss to drivers and so not counted, but the same mistake."""
+    if not any(rows[key].cause is Cause.UNMAPPED for key in refusal.keys):
+        return refusal
+    others = [
+        change.key
+        for change in plan.changes
+        if change.status is EvseStatus.UNKNOWN and rows[change.key].cause is Cause.UNMAPPED
+    ]
+    return msgspec.structs.replace(refusal, keys=tuple(sorted({*refusal.keys, *others})))
+
+
 def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
     """A first run with more than half of its values unmapped publishes nothing (P4)."""
     if any(row.status is not None or row.in_doubt_since is not None for row in rows):

@@ -138,7 +138,7 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
     """The status Hubject should hold now; None: nothing (delete); HOLD: leave it as it is, send nothing."""
     missing = row.first_missing is not None
     if withheld:
-        return row.status or Hold.HOLD
+        return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD
     if not missing:
         if _held_back(row, policy, now=now):
             return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD

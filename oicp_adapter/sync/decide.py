@@ -15,6 +15,7 @@ from oicp_adapter.core.guards import (
     first_run_guard,
     mass_guard,
     mass_unknown,
+    with_all_unmapped,
     withdrawal_guard,
 )
 from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan
@@ -67,7 +68,7 @@ class Decider:
         if suspects:
             mass_since = state.mass_since if state.mass_since is not None else now
             if refusal := mass_guard(suspects, rows, self.guards, now=now, since=mass_since):
-                refusals.append(refusal)
+                refusals.append(with_all_unmapped(refusal, plan, rows))
         if refusal := withdrawal_guard(
             {change.key for change in plan.withdrawals},
             values,

@@ -165,6 +165,7 @@ class Delivery:
             self._full_loader.roll(work, report)
         else:
             self._full_loader.run(work, decision, order.allowance, now=now, complete=complete, report=report)
+        self._ledger.save((), work.state)  # what replaces a full load has to outlive a crash
 
     def _end_of_rolling(self, decide: Callable[[], Decision], work: Work) -> None:
         """A rolling resync goes on over cycles, crashes and restarts, until nothing older is left."""

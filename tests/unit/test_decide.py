@@ -94,3 +94,13 @@ def test_a_first_run_that_nobody_can_read_publishes_nothing() -> None:
     decision = decide(unmapped, rows_of("good", 40, **new))
     assert going(decision) == set()
     assert set(decision.withheld.values()) == {"first_run"}
+
+
+def test_while_the_mass_guard_stands_no_unmapped_value_is_published_at_all() -> None:
+    # A wrong vocabulary: what was EvseNotFound, and what was not published, comes to the maps as Unknown.
+    odd: dict[str, Any] = {"desired": EvseStatus.UNKNOWN, "cause": Cause.UNMAPPED}
+    gone = rows_of("gone", 1, **{**odd, "status": EvseStatus.EVSE_NOT_FOUND})
+    new = rows_of("new", 1, **{**odd, "status": None, "presence": Presence.ABSENT})
+    decision = decide(rows_of("known", 8, **odd), gone, new)
+    assert going(decision) == set()
+    assert {"known0", "gone0", "new0"} <= set(decision.withheld)
