@@ -5,11 +5,14 @@ from __future__ import annotations
 import queue
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oicp_adapter.cli.common import data, talk, verb
+
+if TYPE_CHECKING:
+    from oicp_adapter.simulator import Simulator
 
 
 @verb
@@ -66,7 +69,7 @@ def simulate(
         if mtls is not None:
             simulator.certificates.write(mtls, operator=(operator or ["DE*SIM"])[0])
         if preload is not None:
-            simulator.hold_file(preload)
+            _preload(simulator, preload)
         if latency:
             simulator.faults.add(Fault(kind="latency_before_apply", seconds=latency))
         with simulator:
@@ -74,16 +77,22 @@ def simulate(
             talk(f"look: {simulator.origin}/_sim/summary · stop: Ctrl-C")
             stop.get()
             _farewell(simulator)
-    except (SimulatorError, OSError) as error:
+    except (SimulatorError, OSError, ValueError) as error:
         talk(f"oicp-adapter: {error}")
         return 1
     return 0
 
 
-def _farewell(simulator: object) -> None:
-    from oicp_adapter.simulator import Simulator
+def _preload(simulator: Simulator, path: Path) -> None:
+    from msgspec import MsgspecError
 
-    assert isinstance(simulator, Simulator)
+    try:
+        simulator.hold_file(path)
+    except (ValueError, MsgspecError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _farewell(simulator: Simulator) -> None:
     held = sum(len(statuses) for statuses in simulator.everything().values())
     talk(f"{len(simulator.journal)} requests, {held} EVSEs held, {len(simulator.rules_broken)} rules broken")
     for rule in simulator.rules_broken[:10]:

@@ -152,7 +152,8 @@ class Pusher:
         )
         push_id = self._ledger.begin(intent)
         work.rows.update((row.key, row) for row in intent_rows)
-        answer = self._hub.push(request)
+        with work.log.bind(push_id=push_id, action=request.action.value).current():
+            answer = self._hub.push(request)
         now = self._clock.now()
         effect = {Reaction.APPLIED: applied, Reaction.IN_DOUBT: doubted}.get(answer.reaction, undone)
         rows = list(effect(push_id, now))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Protocol, TextIO
 
 import structlog
@@ -16,6 +18,11 @@ import structlog
 from oicp_adapter.telemetry.events import Event
 
 Field = str | int | float | bool | None | Sequence[str] | Mapping[str, int]
+
+
+_CURRENT: ContextVar[Mapping[str, Field]] = ContextVar(
+    "fields of the push in flight", default=MappingProxyType({})
+)
 
 
 class Logger(Protocol):
@@ -36,6 +43,15 @@ class EventLog:
         """The same log with more bound fields."""
         return EventLog(self._logger, **{**self._bound, **fields})
 
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Meanwhile, lines that know less (a retry deep in the client) carry this log's fields, too."""
+        token = _CURRENT.set(self._bound)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
     def emit(self, event: Event, **fields: Field) -> None:
         """Write one line. Fields that are None are left out."""
         self._write(event, fields)
@@ -45,7 +61,8 @@ class EventLog:
         self._write(event, fields, exc_info=error)
 
     def _write(self, event: Event, fields: Mapping[str, Field], **extra: object) -> None:
-        merged = {name: value for name, value in {**self._bound, **fields}.items() if value is not None}
+        known = {**_CURRENT.get(), **self._bound, **fields}
+        merged = {name: value for name, value in known.items() if value is not None}
         # A full disk or a reader that went away costs lines, never pushes.
         with suppress(OSError):
             self._logger.log(event.level, event.name, **merged, **extra)
