@@ -228,10 +228,10 @@ class House:
         _is_presentable(done.stdout + done.stderr)
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
+    def begin(self, *words: str, config: bool = True) -> subprocess.Popen[str]:
         """Start a verb and let it run; `finish` it."""
         return subprocess.Popen(
-            self.command(*words),
+            self.command(*words, config=config),
             cwd=self.place,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
