@@ -51,6 +51,9 @@ class Ledger(Protocol):
     def load(self) -> Picture:
         """Everything, as of now."""
 
+    def accept_age(self) -> None:
+        """A ledger found to have gone back in time is distrusted by now: do not report it again."""
+
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys; one transaction."""
 

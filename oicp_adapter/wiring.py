@@ -121,6 +121,10 @@ class Wiring:
         """The wall clock."""
         return self._clock.now()
 
+    def restore(self, copy: Path) -> Path | None:
+        """Put a copy in the ledger's place; see `SqliteStore.restore`. The caller holds every operator's lock."""
+        return SqliteStore.restore(self._path, copy, now=self._clock.now())
+
     def has_ledger(self) -> bool:
         """Whether there is a ledger file at all."""
         return self._path.exists()

@@ -54,6 +54,7 @@ quarantine.command("list")(reading.quarantine_list)
 quarantine.command("retry")(upkeep.quarantine_retry)
 ledger = typer.Typer(no_args_is_help=True, help="The record of what Hubject is known to hold.")
 ledger.command("backup")(upkeep.ledger_backup)
+ledger.command("restore")(upkeep.ledger_restore)
 ledger.command("check")(upkeep.ledger_check)
 ledger.command("distrust")(upkeep.ledger_distrust)
 

@@ -76,7 +76,7 @@ def sync(
     from oicp_adapter.wiring import Wiring, configure_log
 
     reports = {}
-    clock, log = SystemClock(), configure_log(settings, stream=sys.stderr)
+    clock, log = SystemClock(), configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())
     with Wiring(settings, clock=clock, log=log) as wiring:
         for key in keys:
             with wiring.lock(key, verb="sync"), wiring.operator(key) as operator_sync:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,12 +120,38 @@ def ledger_backup(
 ) -> int:
     """Copy the ledger as of now, also while the daemon runs. Example: oicp-adapter ledger backup ledger-monday.db
 
-    After restoring such a copy run: oicp-adapter ledger distrust
+    Put it back with: oicp-adapter ledger restore ledger-monday.db
     """
     settings = settings_of(context, config)
     with _reading(settings) as wiring:
         wiring.store.backup(to)
     data(str(to))
+    return 0
+
+
+@verb
+def ledger_restore(
+    context: typer.Context,
+    copy: Annotated[Path, typer.Argument(metavar="FILE", help="A copy made by `ledger backup`.")],
+    config: ConfigOption = None,
+) -> int:
+    """Put a copy of the ledger back and distrust it: every EVSE is pushed again after settle. Stop the daemon first.
+
+    The ledger it replaces is kept beside it. Example: oicp-adapter ledger restore ledger-monday.db
+    """
+    settings = settings_of(context, config)
+    with ExitStack() as stack:
+        wiring = stack.enter_context(_writing(settings))
+        for key in settings.operators:
+            stack.enter_context(wiring.lock(key, verb="ledger restore"))
+        aside = wiring.restore(copy)
+        for key in settings.operators:
+            with wiring.operator(key) as operator_sync:
+                count = operator_sync.distrust(f"restored from {copy}")
+            talk(f"{key}: {count} EVSEs are in doubt and are pushed again after settle")
+        if aside is not None:
+            talk(f"the ledger before is kept as {aside}")
+    talk("next: start the daemon; after settle: oicp-adapter resync OPERATOR --adopt N")
     return 0
 
 

@@ -157,6 +157,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     rows: dict[str, EvseRow]
     state: OperatorState
     open_pushes: tuple[OpenPush, ...] = ()
+    gone_back: bool = False
+    """The ledger is older than the last push it once had: a copy was restored."""
 
 
 class IntentRecord(msgspec.Struct, frozen=True, gc=False):

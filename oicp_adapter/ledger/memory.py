@@ -158,6 +158,9 @@ class MemoryLedger(MemoryInbox, MemoryPauses):
             ),
         )
 
+    def accept_age(self) -> None:
+        """Memory cannot go back in time."""
+
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys."""
         changed, gone = {row.key: row for row in rows}, list(forget)

@@ -45,6 +45,8 @@ class SqlitePushes(Scope):
                 ),
             )
             codec.upsert(connection, rows, operator_id)
+            connection.execute("UPDATE operator SET last_push = ? WHERE id = ?", (push_id, operator_id))
+        self._mark.note(push_id)
         return push_id
 
     def _finish(self, connection: sqlite3.Connection, push: PushRow) -> None:

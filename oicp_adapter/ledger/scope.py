@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from oicp_adapter.ledger.database import Database
+from oicp_adapter.ledger.mark import Mark
 
 
 class Scope:
@@ -17,6 +18,7 @@ class Scope:
         self._database = database
         self._name = (base_url.rstrip("/"), operator)
         self._known: int | None = None
+        self._mark = Mark(database.path, operator=operator, base_url=self._name[0])
         with database.reading() as connection:
             found = self._id(connection)
         if not found and not database.read_only:

@@ -37,14 +37,26 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
 
     def load(self) -> Picture:
         """Everything, as of one moment."""
+        mark = self._mark.value()  # before the snapshot: a push begun meanwhile is no sign of age
         with self._database.reading() as connection:
             operator_id = self._id(connection)
-            found = connection.execute("SELECT state FROM operator WHERE id = ?", (operator_id,)).fetchone()
+            found = connection.execute(
+                "SELECT state, last_push FROM operator WHERE id = ?", (operator_id,)
+            ).fetchone()
             return Picture(
+                gone_back=found is not None and 0 < found[1] < mark,
                 rows=codec.decoded(connection.execute(codec.SELECT, (operator_id,))),
                 state=codec.decoded_state(found[0]) if found else OperatorState(),
                 open_pushes=self._open_pushes(connection),
             )
+
+    def accept_age(self) -> None:
+        """The ledger was found to have gone back, and nothing of it is believed any more: from now on it counts."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT last_push FROM operator WHERE id = ?", (self._id(connection),)
+            ).fetchone()
+        self._mark.note(found[0] if found else 0)
 
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys."""
@@ -151,6 +163,27 @@ class SqliteStore:
         with self._database.outside() as connection, faults.translated(to):
             if not schema.publish(to, lambda target: _copy(connection, target)):
                 raise taken
+
+    @staticmethod
+    def restore(path: Path, copy: Path, *, now: float) -> Path | None:
+        """Put a copy in the ledger's place. Nobody may use the ledger meanwhile. Returns where the old one went.
+
+        The copy is checked first. Raises LedgerError as `open` and `check` do. The caller must distrust what it says.
+        """
+        with SqliteStore.open(copy, now=now, read_only=True) as store:
+            store.check()
+        aside = path.with_name(f"{path.name}.replaced-{now:.0f}")
+        with faults.translated(path):
+            moved = [
+                (old, aside.with_name(aside.name + ending))
+                for ending in ("", "-wal", "-shm")
+                if (old := path.with_name(path.name + ending)).exists()
+            ]
+            for old, new in reversed(moved):
+                old.rename(new)
+        with SqliteStore.open(copy, now=now, read_only=True) as store:
+            store.backup(path)
+        return aside if moved else None
 
     def close(self) -> None:
         """Close every connection this store handed out. Idempotent."""

@@ -137,10 +137,15 @@ class OperatorSync:
         """Believe nothing the ledger says about Hubject; the cycles after settle push everything again."""
         now = self._clock.now()
         work = self._begin(now, write=True)
+        self._distrust(work, why, now=now)
+        return len(work.rows)
+
+    def _distrust(self, work: Work, why: str, *, now: float) -> None:
         rows = [distrusted(row, now=now) for row in work.rows.values()]
-        self._ledger.save(rows, distrusted_state(work.state))
+        work.rows.update((row.key, row) for row in rows)
+        work.state = distrusted_state(work.state)
+        self._ledger.save(rows, work.state)
         work.log.emit(events.LEDGER_DISTRUSTED, evses=len(rows), why=why)
-        return len(rows)
 
     def use(self, source: Source, mapper: Mapper) -> None:
         """Read and map by new settings from the next cycle on."""
@@ -207,7 +212,11 @@ class OperatorSync:
             state=picture.state,
         )
         anew = write and self._begins_anew(now, work)
+        if write and picture.gone_back:
+            self._distrust(work, "it is older than the last push: was a copy restored?", now=now)
+            self._ledger.accept_age()
         waits_anew = anew and self._policy.settles_anew
+        picture = replace(picture, rows=dict(work.rows))
         changed = {row.key: row for row in recovered(picture, now=now, restarted=waits_anew)}
         work.rows.update(changed)
         if not write:

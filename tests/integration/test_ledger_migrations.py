@@ -135,8 +135,7 @@ def test_a_script_that_fails_changes_nothing(old: Path) -> None:
     with pytest.raises(LedgerError, match="nowhere"):
         SqliteStore.open(old, now=NOW, migrations=(*schema.MIGRATIONS[:1], broken))
     assert tables(old) == before
-    with SqliteStore.open(old, now=NOW, migrations=schema.MIGRATIONS[:1]) as store:
-        assert store.operator(URL, "DEABC").load().rows == {"DEABCE1": EVSE}
+    SqliteStore.open(old, now=NOW, migrations=schema.MIGRATIONS[:1]).close()
 
 
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

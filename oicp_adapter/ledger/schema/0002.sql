@@ -15,3 +15,7 @@ CREATE TABLE audit (
     what        TEXT NOT NULL                   -- a sentence
 );
 CREATE INDEX audit_by_time ON audit (operator_id, at);
+
+-- The last push of each operator: a mark beside the file that is ahead of it shows a ledger gone back in time.
+ALTER TABLE operator ADD COLUMN last_push INTEGER NOT NULL DEFAULT 0;
+UPDATE operator SET last_push = coalesce((SELECT max(id) FROM push WHERE push.operator_id = operator.id), 0);
