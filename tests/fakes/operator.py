@@ -6,6 +6,7 @@ EVSEs are called by the last part of their id: "E7" is DE*ABC*E7.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,6 +18,7 @@ from oicp_adapter.core.plan import Missing, PlanPolicy
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.oicp.messages import PushRequest
+from oicp_adapter.ports import Clock, Hub, Ledger
 from oicp_adapter.sources.memory import MemorySource
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
@@ -53,8 +55,77 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     unknown_after: float | None = None
     calls_per_minute: int = 1
     """So slow that a backlog always shares a request; 1900 sends the first changes one by one."""
+    search_for: float = 10.0
+    full_limit: int | None = None
+    settles_anew: bool = True
     vocabulary: str = "ocpi"
     heartbeat_interval: float = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What an operator is wired to."""
+
+    source: MemorySource
+    hub: Hub
+    ledger: Ledger
+    clock: Clock
+    lines: Lines = field(default_factory=Lines)
+
+
+def wired(choices: Choices, world: World) -> OperatorSync:
+    """A new process's use cases, as wiring.py makes them, with nothing left to chance."""
+    decider = Decider(
+        operator="test",
+        plan=PlanPolicy(settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after),
+        guards=GuardPolicy(),
+    )
+    publisher = Publisher(
+        hub=world.hub,
+        ledger=world.ledger,
+        clock=world.clock,
+        policy=DeliveryPolicy(
+            operator_id="DE*ABC",
+            operator_name="Test",
+            settle=choices.settle,
+            calls_per_minute=choices.calls_per_minute,
+            search_for=choices.search_for,
+        ),
+    )
+    rules = MappingRules(
+        vocabulary=choices.vocabulary,
+        prefixes=(parse_prefix("DE*ABC"),),
+        heartbeat_interval=choices.heartbeat_interval,
+    )
+
+    def mapper(
+        records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
+    ) -> MappedFleet:
+        return map_fleet(records, rules, now=now, previous=previous)
+
+    numbers = iter(range(1, 1_000_000))
+    return OperatorSync(
+        source=world.source,
+        mapper=mapper,
+        ledger=world.ledger,
+        clock=world.clock,
+        decider=decider,
+        publisher=publisher,
+        full_loader=FullLoader(
+            decider=decider,
+            publisher=publisher,
+            automatic_baseline=choices.first_full_load == "automatic",
+            limit=choices.full_limit,
+        ),
+        policy=CyclePolicy(
+            delta_interval=choices.delta,
+            unknown_after=choices.unknown_after,
+            settles_anew=choices.settles_anew,
+        ),
+        log=collecting(world.lines),
+        new_id=lambda: str(next(numbers)),
+        chance=lambda: 0.5,
+    )
 
 
 class Operator:
@@ -73,53 +144,10 @@ class Operator:
 
     def start(self) -> None:
         """A new process over the same ledger; also after a crash."""
-        choices = self.choices
-        decider = Decider(
-            operator="test",
-            plan=PlanPolicy(
-                settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after
-            ),
-            guards=GuardPolicy(),
+        self.sync = wired(
+            self.choices,
+            World(source=self.source, hub=self.hub, ledger=self.ledger, clock=self.clock, lines=self.lines),
         )
-        publisher = Publisher(
-            hub=self.hub,
-            ledger=self.ledger,
-            clock=self.clock,
-            policy=DeliveryPolicy(
-                operator_id="DE*ABC",
-                operator_name="Test",
-                settle=choices.settle,
-                calls_per_minute=choices.calls_per_minute,
-            ),
-        )
-        numbers = iter(range(1, 1_000_000))
-        self.sync = OperatorSync(
-            source=self.source,
-            mapper=self._map,
-            ledger=self.ledger,
-            clock=self.clock,
-            decider=decider,
-            publisher=publisher,
-            full_loader=FullLoader(
-                decider=decider,
-                publisher=publisher,
-                automatic_baseline=choices.first_full_load == "automatic",
-            ),
-            policy=CyclePolicy(delta_interval=choices.delta, unknown_after=choices.unknown_after),
-            log=collecting(self.lines),
-            new_id=lambda: str(next(numbers)),
-            chance=lambda: 0.5,
-        )
-
-    def _map(
-        self, records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
-    ) -> MappedFleet:
-        rules = MappingRules(
-            vocabulary=self.choices.vocabulary,
-            prefixes=(parse_prefix("DE*ABC"),),
-            heartbeat_interval=self.choices.heartbeat_interval,
-        )
-        return map_fleet(records, rules, now=now, previous=previous)
 
     def has(self, fleet: Mapping[str, str], *, last_seen: float | None = None) -> None:
         """From now on the source has exactly this: EVSE → value."""
@@ -188,3 +216,15 @@ class Operator:
 def shown(request: PushRequest) -> str:
     records = " ".join(f"{name.removeprefix(PREFIX)}={status.value}" for name, status in request.records)
     return f"{request.action.value} {records}".strip()
+
+
+def described(row: EvseRow | None) -> str:
+    """What the ledger knows of an EVSE, in words: "present Available, in doubt"."""
+    if row is None:
+        return "unknown to us"
+    parts = [f"{row.presence.value} {row.status.value if row.status else '-'}"]
+    parts += ["in doubt"] if row.in_doubt_since is not None else []
+    parts += [f"quarantined {row.quarantine.code} x{row.quarantine.attempts}"] if row.quarantine else []
+    parts += ["missing"] if row.first_missing is not None else []
+    parts += [f"withheld by {row.withheld}"] if row.withheld else []
+    return ", ".join(parts)

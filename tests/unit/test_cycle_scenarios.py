@@ -13,14 +13,13 @@ import yaml
 
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import EvseStatus
-from oicp_adapter.core.records import EvseRow
 from oicp_adapter.errors import SourceError
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.sync.report import CycleReport
 from tests.fakes import answers
 from tests.fakes.hub import Crash, Scripted
-from tests.fakes.operator import Choices, Operator, key, shown, wire
+from tests.fakes.operator import Choices, Operator, described, key, shown, wire
 
 SCENARIOS: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent.parent / "scenarios" / "cycles.yaml").read_text("utf-8")
@@ -64,17 +63,6 @@ def brief(request: PushRequest) -> str:
     statuses = [status.value for _, status in request.records]
     parts = ", ".join(f"{statuses.count(one)} {one}" for one in sorted(set(statuses)))
     return f"{request.action.value} {len(statuses)}: {parts}"
-
-
-def described(row: EvseRow | None) -> str:
-    if row is None:
-        return "unknown to us"
-    parts = [f"{row.presence.value} {row.status.value if row.status else '-'}"]
-    parts += ["in doubt"] if row.in_doubt_since is not None else []
-    parts += [f"quarantined {row.quarantine.code} x{row.quarantine.attempts}"] if row.quarantine else []
-    parts += ["missing"] if row.first_missing is not None else []
-    parts += [f"withheld by {row.withheld}"] if row.withheld else []
-    return ", ".join(parts)
 
 
 def set_up(operator: Operator, fleet: dict[str, str], step: dict[str, Any]) -> None:
