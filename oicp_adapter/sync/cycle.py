@@ -27,7 +27,7 @@ from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger, Pause, Source
 from oicp_adapter.sync.decide import Decider, Decision
 from oicp_adapter.sync.delivery import NO_ALLOWANCE, CyclePolicy, Delivery, Order
-from oicp_adapter.sync.full import POSTPONED, FullLoader
+from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.herald import Herald
 from oicp_adapter.sync.observe import observe, unreadable
 from oicp_adapter.sync.publisher import Publisher
@@ -147,6 +147,11 @@ class OperatorSync:
         self._ledger.save(rows, work.state)
         work.log.emit(events.LEDGER_DISTRUSTED, evses=len(rows), why=why)
 
+    def cancel_full(self) -> None:
+        """A full load that is due is not wanted any more."""
+        picture = self._ledger.load()
+        self._ledger.save((), replace(picture.state, full_wanted=""))
+
     def use(self, source: Source, mapper: Mapper) -> None:
         """Read and map by new settings from the next cycle on."""
         self._source, self._mapper = source, mapper
@@ -193,10 +198,6 @@ class OperatorSync:
             work.state = self._herald.source_read(read, work, now=now)
             self._observe(read, work, now, report, write=True)
             self._delivery.deliver(work, order, report, now=now, complete=read.complete)
-        if order.manual and report.full_load != POSTPONED:
-            work.state = replace(
-                work.state, full_wanted=""
-            )  # who asked was told; it must not come as a surprise
         report.duration = self._clock.monotonic() - began
         self._finish(work, report)
         return report

@@ -22,6 +22,8 @@ from oicp_adapter.telemetry import events
 
 OLD_AFTER = 900.0
 """Seconds: a source's picture older than this is a WARNING (DESIGN section 5)."""
+UNMAPPED_TOLD = 1000
+"""Values per run that get a line; a source of ever new values must not fill memory and log."""
 SHOWN = 5
 """Problems and ids per log line; the rest is counted."""
 
@@ -77,7 +79,7 @@ class Herald:
         """A read was mapped: unmapped values once each, rejected records when they change, new spellings."""
         for value in fleet.unmapped:
             name = (value.vocabulary, value.value)
-            if name not in self._unmapped:
+            if name not in self._unmapped and len(self._unmapped) < UNMAPPED_TOLD:
                 self._unmapped.add(name)
                 work.log.emit(
                     events.VALUE_UNMAPPED,

@@ -52,6 +52,8 @@ class Resync:
         if report.full_load == POSTPONED and not report.failures and now < self._give_up_at:
             self.progress = f"waiting: {report.why}"
             return None
+        if report.full_load != POSTPONED:
+            self._sync.cancel_full()  # who asked is told how it ended; it must not come later as a surprise
         return ended(report)
 
 

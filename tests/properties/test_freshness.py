@@ -1,6 +1,7 @@
 """P7: from a change in the source to Hubject's acknowledgement, on a virtual clock and a Hubject 100 ms away.
 
-Only the waiting is modelled (poll interval, round trips, bundles), not the time our own code takes: see docs/benchmarks.md.
+Only the waiting is modelled (poll interval, round trips, bundles); for the time our own code takes see
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
