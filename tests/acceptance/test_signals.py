@@ -90,22 +90,23 @@ def test_sigusr1_asks_for_a_full_load(house: House) -> None:
     assert (request.action, request.count) == ("fullLoad", 10)
 
 
-def test_a_job_that_fails_is_logged_and_counted_and_the_daemon_goes_on(house: House) -> None:
-    # In the field: one unforeseen error must not end the deltas of a quiet night, nor go unnoticed.
+def test_a_ledger_that_was_moved_away_stops_the_pushes_but_not_the_daemon(house: House) -> None:
+    # In the field: somebody tidies up under a running daemon; pushes would be recorded where nobody reads them.
     evses = fleet(10)
     house.configure_quick()
     house.published(evses)
     daemon = house.runs()
     aside = house.place / "aside.db"
     house.ledger.rename(aside)
-    failed = daemon.waits_for("job.failed")
-    assert (failed["level"], failed["job"]) == ("error", "delta")
-    assert daemon.waits_for("job.failed", job="delta", failures=2)
-    aside.rename(house.ledger)
-    daemon.works()
     evses["DE*SLB*E0001*1"] = "CHARGING"
     house.exports(evses)
+    failed = daemon.waits_for("ledger.failed")
+    assert "moved or replaced" in failed["text"]
+    assert house.requests() == []
+    aside.rename(house.ledger)
+    daemon.waits_for("ledger.usable")
     house.comes_to_hold(published(evses))
+    assert daemon.lines("job.failed") == []
 
 
 def test_two_operators_work_side_by_side_and_one_of_them_may_fail(house: House) -> None:
