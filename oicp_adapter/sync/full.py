@@ -83,6 +83,7 @@ class FullLoader:
     ) -> None:
         """Send it if everything allows; `report.full_load` says what came of it."""
         refused: frozenset[str] = frozenset()
+        quarantined: frozenset[str] = frozenset()
         while True:
             full, refusal = self.plan(work, decision, allowance, now=now, refused=refused)
             if not complete or full.waiting:
@@ -106,8 +107,9 @@ class FullLoader:
             answer = self._publisher.full_load(full, work, how=how)
             named = _named(full, answer) - refused
             if answer.reaction is Reaction.REFUSED and named:
-                self._publisher.quarantine(sorted(named), answer, work)
-                refused |= named
+                self._publisher.quarantine(sorted(named - quarantined), answer, work)
+                quarantined |= named
+                refused |= _not_as_before(named, full, answer, work)
                 continue
             self._react(full, answer, work, report)
             if first and answer.reaction is Reaction.APPLIED:
@@ -173,6 +175,14 @@ def _named(full: FullLoadPlan, answer: Answer) -> frozenset[str]:
         return frozenset()
     named = {stripped(text) for text in answer.named_ids}
     return frozenset(key for key, wire_id, _ in full.records if stripped(wire_id) in named)
+
+
+def _not_as_before(named: frozenset[str], full: FullLoadPlan, answer: Answer, work: Work) -> frozenset[str]:
+    """What has to be left out of the next try. The others stay in it with their last acknowledged status (P5)."""
+    sent = {key: status for key, _, status in full.records if key in named}
+    before = {key: work.rows[key].status for key in named}
+    hopeless = answer.code == NO_EVSE_DATA
+    return frozenset(key for key in named if hopeless or before[key] in (None, sent[key]))
 
 
 def _without_data(full: FullLoadPlan, work: Work) -> frozenset[str]:
