@@ -15,7 +15,7 @@ from oicp_adapter.core.guards import first_run_guard
 from oicp_adapter.core.model import MappedFleet
 from oicp_adapter.core.records import EvseRow
 from oicp_adapter.errors import AdapterError
-from oicp_adapter.wiring import Wiring
+from oicp_adapter.wiring import Wiring, base_url
 
 SAMPLE = 10
 """Mapped EVSEs shown, spread over the whole fleet."""
@@ -42,7 +42,7 @@ def findings(wiring: Wiring, key: str) -> Iterator[Finding]:
         operator=key,
         what="configuration",
         verdict="ok",
-        text=f"{operator.id} ({operator.name}) at {wiring.base_url}",
+        text=f"{operator.id} ({operator.name}) at {base_url(wiring.settings)}",
     )
     yield from _guarded(key, "certificate", lambda: _certificate(wiring, key))
     yield from _guarded(key, "ledger", lambda: _ledger(wiring, key))

@@ -15,8 +15,10 @@ from oicp_adapter.errors import AdapterError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from oicp_adapter.settings import Settings
+    from oicp_adapter.wiring import Wiring
 
 ConfigOption = Annotated[
     Path | None,
@@ -100,3 +102,23 @@ def console(*, stderr: bool = False) -> Console:
     return Console(
         stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH, soft_wrap=not terminal
     )
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A plain table; long words are folded, never cut."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    made = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    return made
+
+
+def looking(settings: Settings) -> Wiring:
+    """What reading verbs use: no lock, nothing written, only warnings said."""
+    from oicp_adapter.clock import SystemClock
+    from oicp_adapter.wiring import Wiring, configure_log
+
+    log = configure_log(settings, stream=sys.stderr, quiet=True)
+    return Wiring(settings, clock=SystemClock(), log=log, read_only=True)

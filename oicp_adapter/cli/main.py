@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oicp_adapter import __version__
-from oicp_adapter.cli import demo, mapping, pushing, reading, setup, simulate, upkeep
+from oicp_adapter.cli import demo, inspecting, mapping, pushing, reading, setup, simulate, upkeep
 from oicp_adapter.cli.common import ConfigOption, talk
 
 app = typer.Typer(
@@ -63,8 +63,8 @@ app.command()(pushing.sync)
 app.command()(pushing.resync)
 app.command()(reading.plan)
 app.command()(reading.status)
-app.command()(reading.explain)
-app.command()(reading.check)
+app.command()(inspecting.explain)
+app.command()(inspecting.check)
 app.command("map")(mapping.map_values)
 app.command()(setup.init)
 app.command()(setup.health)

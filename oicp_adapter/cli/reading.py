@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,33 +14,23 @@ from oicp_adapter.cli.common import (
     console,
     data,
     data_json,
+    looking,
     settings_of,
+    table,
     talk,
     verb,
 )
 from oicp_adapter.errors import CertificateError, worst_exit_code
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from oicp_adapter.checking import Finding
     from oicp_adapter.settings import Settings
     from oicp_adapter.sync.cycle import Preview
-    from oicp_adapter.sync.explaining import EvseFacts
     from oicp_adapter.sync.facts import OperatorFacts
     from oicp_adapter.wiring import Wiring
 
 AUDIT_SHOWN = 5
 SHOWN = 40
 """Rows of a table on a terminal before the rest is counted; --json has all."""
-
-
-def _looking(settings: Settings) -> Wiring:
-    from oicp_adapter.clock import SystemClock
-    from oicp_adapter.wiring import Wiring, configure_log
-
-    log = configure_log(settings, stream=sys.stderr, quiet=True)
-    return Wiring(settings, clock=SystemClock(), log=log, read_only=True)
 
 
 @verb
@@ -70,7 +59,7 @@ def preview(
     """Show one operator's plan; returns the exit code."""
     from oicp_adapter.core.guards import Allowance
 
-    with _looking(settings) as wiring, wiring.preview(key) as operator_sync:
+    with looking(settings) as wiring, wiring.preview(key) as operator_sync:
         seen = operator_sync.preview(Allowance(withdrawals=allow_withdrawal, adopt=adopt))
     if as_json:
         data_json({"operator": key, **_plan_facts(seen)})
@@ -115,13 +104,13 @@ def _plan_facts(seen: Preview) -> dict[str, object]:
 
 def _show_plan(key: str, seen: Preview) -> None:
     plan, out = seen.decision.plan, console()
-    table = _table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
+    rows = table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
     for change in plan.changes[:SHOWN]:
-        table.add_row(
+        rows.add_row(
             change.wire_id, change.action, change.previous or "-", change.status or "-", change.reason
         )
     if plan.changes:
-        out.print(table)
+        out.print(rows)
         if len(plan.changes) > SHOWN:
             out.print(f"and {len(plan.changes) - SHOWN} more (all with --json)")
     out.print(
@@ -156,7 +145,7 @@ def status(
     from oicp_adapter.sync.facts import operator_facts
 
     facts = {}
-    with _looking(settings) as wiring:
+    with looking(settings) as wiring:
         for key in chosen(settings, operator):
             ledger = wiring.ledger(key)
             facts[key] = operator_facts(
@@ -248,7 +237,7 @@ def quarantine_list(
     from oicp_adapter.sync.facts import refused_facts
 
     found = []
-    with _looking(settings) as wiring:
+    with looking(settings) as wiring:
         for key in chosen(settings, operator):
             ledger = wiring.ledger(key)
             found += refused_facts(key, ledger.load(), ledger.rejected())
@@ -258,134 +247,8 @@ def quarantine_list(
     if not found:
         data("nothing is quarantined")
         return 0
-    table = _table("operator", "EvseID", "refused by", "why", "since", "next try")
+    rows = table("operator", "EvseID", "refused by", "why", "since", "next try")
     for one in found:
-        table.add_row(
-            one.operator, one.evse_id or one.origin, one.by, one.why, one.since, one.next_try or "-"
-        )
-    console().print(table)
+        rows.add_row(one.operator, one.evse_id or one.origin, one.by, one.why, one.since, one.next_try or "-")
+    console().print(rows)
     return 0
-
-
-@verb
-def check(
-    context: typer.Context,
-    operator: OperatorArgument = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Configuration, certificate, ledger, source, mapping and TLS to Hubject: one line each; sends no request.
-
-    Examples: oicp-adapter check · oicp-adapter check slb --json
-    """
-    settings = settings_of(context, config)
-    from oicp_adapter.checking import findings
-
-    found = []
-    with _looking(settings) as wiring:
-        for key in chosen(settings, operator):
-            for finding in findings(wiring, key):
-                found.append(finding)
-                if not as_json:
-                    _show_finding(finding)
-    if as_json:
-        data_json(found)
-    return worst_exit_code(finding.exit_code for finding in found)
-
-
-def _show_finding(finding: Finding) -> None:
-    colour = {"ok": "green", "warning": "yellow", "failed": "red"}[finding.verdict]
-    out = console()
-    out.print(f"[{colour}]{finding.verdict:<8}[/{colour}]", f"{finding.operator} {finding.what}:", end=" ")
-    out.print(finding.text, markup=False)
-    for line in finding.sample:
-        out.print(f"           {line}", markup=False)
-    if finding.fix:
-        out.print(f"           fix: {finding.fix}", markup=False)
-
-
-@verb
-def explain(
-    context: typer.Context,
-    evse_id: Annotated[
-        str, typer.Argument(metavar="EVSE", help="An EvseID, in any spelling.", show_default=False)
-    ],
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """What Hubject believes about one EVSE, since when, and why: source value, rule, last push, answer, history.
-
-    Exit code 1 if nothing is known about it. Example: oicp-adapter explain 'DE*ABC*E100*1'
-    """
-    settings = settings_of(context, config)
-    from oicp_adapter.core.ids import InvalidId, parse_evse_id
-
-    try:
-        key = parse_evse_id(evse_id).key
-    except InvalidId as error:
-        talk(f"oicp-adapter: {error}")
-        return 2
-    found = []
-    with _looking(settings) as wiring:
-        for operator in settings.operators:
-            facts = wiring.explain(operator, key)
-            if facts is not None:
-                found.append(facts)
-    if as_json:
-        data_json(found)
-    for facts in found if not as_json else ():
-        _show_evse(facts)
-    if not found:
-        talk(
-            f"nothing is known about {evse_id}: no read had it, and nothing was pushed for it\n"
-            "  fix: `oicp-adapter quarantine list` has what could not be published; check the spelling"
-        )
-        return 1
-    return 0
-
-
-def _show_evse(facts: EvseFacts) -> None:
-    out = console()
-    out.print(f"[bold]{facts.evse_id}[/bold] ({facts.operator})")
-    for name, text in (
-        ("source says", facts.source_says),
-        ("rule", facts.rule),
-        ("source's time", facts.source_time),
-        ("missing since", facts.missing_since),
-        ("Hubject holds", f"{facts.hubject_holds} ({facts.presence})"),
-        ("acknowledged", facts.acknowledged_at),
-        (
-            "confirmed",
-            facts.confirmed_by_full_load_at and f"by the full load of {facts.confirmed_by_full_load_at}",
-        ),
-        ("in doubt since", facts.in_doubt_since),
-        ("quarantine", facts.quarantine),
-        ("withheld by", facts.withheld),
-        ("waiting since", facts.waiting_since),
-        ("next", facts.next),
-    ):
-        if text:
-            out.print(f"  {name:<15} {text}", markup=False)
-    if facts.history:
-        table = _table("when", "action", "status", "outcome", "code", "Process-ID", "because")
-        for push in facts.history:
-            table.add_row(
-                push.at,
-                push.action,
-                push.status,
-                push.outcome,
-                push.code,
-                push.process_id or "-",
-                push.reason,
-            )
-        out.print(table)
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

@@ -17,6 +17,7 @@ from oicp_adapter.cli.common import (
     OperatorArgument,
     chosen,
     data,
+    looking,
     settings_of,
     talk,
     verb,
@@ -123,7 +124,7 @@ def ledger_backup(
     Put it back with: oicp-adapter ledger restore ledger-monday.db
     """
     settings = settings_of(context, config)
-    with _reading(settings) as wiring:
+    with looking(settings) as wiring:
         wiring.store.backup(to)
     data(str(to))
     return 0
@@ -159,7 +160,7 @@ def ledger_restore(
 def ledger_check(context: typer.Context, config: ConfigOption = None) -> int:
     """Read every page of the ledger and say whether it is sound. Example: oicp-adapter ledger check"""
     settings = settings_of(context, config)
-    with _reading(settings) as wiring:
+    with looking(settings) as wiring:
         wiring.store.check()
         data(f"the ledger is sound: {wiring.store.path}")
     return 0
@@ -220,11 +221,3 @@ def _writing(settings: Settings) -> Wiring:
     from oicp_adapter.wiring import Wiring, configure_log
 
     return Wiring(settings, clock=SystemClock(), log=configure_log(settings, stream=sys.stderr, quiet=True))
-
-
-def _reading(settings: Settings) -> Wiring:
-    from oicp_adapter.clock import SystemClock
-    from oicp_adapter.wiring import Wiring, configure_log
-
-    log = configure_log(settings, stream=sys.stderr, quiet=True)
-    return Wiring(settings, clock=SystemClock(), log=log, read_only=True)

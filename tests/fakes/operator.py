@@ -74,7 +74,7 @@ class World:
 
 
 def wired(choices: Choices, world: World) -> OperatorSync:
-    """A new process's use cases, as wiring.py makes them, with nothing left to chance."""
+    """A new process's use cases, as wiring makes them, with nothing left to chance."""
     decider = Decider(
         operator="test",
         plan=PlanPolicy(settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after),

@@ -1,4 +1,4 @@
-"""The composition root: settings → concrete objects. The only file that names concrete classes."""
+"""The composition root: settings → concrete objects. Only this package names concrete classes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import logging
 import random
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from apscheduler.triggers.base import BaseTrigger
-
 from oicp_adapter.core.guards import GuardPolicy
-from oicp_adapter.core.mapping import map_fleet
-from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
-from oicp_adapter.daemon import DELTA, FULL, RECONCILE, OperatorJobs, schedule
+from oicp_adapter.daemon import OperatorJobs
 from oicp_adapter.errors import CertificateError
 from oicp_adapter.hub import (
     CertificateFacts,
     HubClient,
-    HubOptions,
-    TlsOptions,
     certificate_facts,
     expiry_warning,
 )
@@ -35,15 +29,10 @@ from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.oicp.answers import Answer
-from oicp_adapter.oicp.endpoints import BASE_URLS
-from oicp_adapter.ports import Clock, Source
+from oicp_adapter.ports import Clock
 from oicp_adapter.settings import Settings
-from oicp_adapter.settings.operator import OperatorSettings
-from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
-from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
-from oicp_adapter.sources.formats.collected import Collected, source_names
-from oicp_adapter.sources.formats.rows_json import JsonRows
-from oicp_adapter.sync.cycle import Mapper, OperatorSync
+from oicp_adapter.settings.schedule import Interval
+from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
@@ -53,6 +42,7 @@ from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
+from oicp_adapter.wiring.parts import base_url, hub_options, mapper_of, source_of, tls_options, triggers_of
 
 if TYPE_CHECKING:
     from oicp_adapter.ports import Hub
@@ -131,7 +121,7 @@ class Wiring:
 
     def ledger(self, key: str) -> SqliteLedger:
         """The operator's ledger, on a connection of its own."""
-        return self.store.operator(self.base_url, self.settings.operators[key].operator_id.key)
+        return self.store.operator(base_url(self.settings), self.settings.operators[key].operator_id.key)
 
     def lock(self, key: str, *, verb: str) -> OperatorLock:
         """The right to push for an operator; acquire it before anything else is opened."""
@@ -182,7 +172,7 @@ class Wiring:
             name=key,
             sync=self._sync(key, ledger=ledger, hub=hub, progress=no_progress),
             ledger=ledger,
-            triggers=_triggers(operator),
+            triggers=triggers_of(operator),
             upkeep=upkeep,
             close=close,
         )
@@ -213,16 +203,10 @@ class Wiring:
 
     def certificate(self, key: str) -> CertificateFacts | None:
         """What the operator's client certificate says; None on plain http."""
-        tls = self._tls(key)
+        tls = tls_options(self.settings, key)
         if tls is None:
             return None
         return certificate_facts(tls.cert_file, now=self._clock.now(), ca_file=tls.ca_file)
-
-    @property
-    def base_url(self) -> str:
-        """The Hubject of this configuration."""
-        hubject = self.settings.hubject
-        return hubject.base_url or BASE_URLS[hubject.environment]
 
     def patience(self, key: str) -> float:
         """Seconds after which a worker that has finished no job is stuck."""
@@ -282,8 +266,8 @@ class Wiring:
             progress=progress,
         )
         return OperatorSync(
-            source=_source(operator),
-            mapper=_mapper(operator),
+            source=source_of(operator),
+            mapper=mapper_of(operator),
             ledger=ledger,
             clock=self._clock,
             decider=decider,
@@ -308,7 +292,7 @@ class Wiring:
 
     def verify_tls_files(self, key: str) -> None:
         """Load the operator's TLS files as a push would. Raises CertificateError."""
-        tls = self._tls(key)
+        tls = tls_options(self.settings, key)
         if tls is not None:
             build_context(tls, now=self._clock.now())
 
@@ -319,21 +303,7 @@ class Wiring:
 
     def handshake(self, key: str) -> str:
         """Shake hands with Hubject without a request. Raises HubFailed, CertificateError."""
-        return handshake(self._hub_options(key), now=self._clock.now())
-
-    def _hub_options(self, key: str) -> HubOptions:
-        hubject = self.settings.hubject
-        return HubOptions(
-            base_url=self.base_url,
-            tls=self._tls(key),
-            proxy=hubject.proxy.get_secret_value() if hubject.proxy is not None else None,
-            connect_timeout=hubject.connect_timeout,
-            timeout=hubject.timeout,
-            full_load_timeout=hubject.full_load_timeout,
-            attempts=hubject.retry_attempts,
-            retry_total=hubject.retry_total,
-            calls_per_minute=hubject.calls_per_minute,
-        )
+        return handshake(hub_options(self.settings, key), now=self._clock.now())
 
     def _hub(self, key: str) -> HubClient:
         log = self._log.bind(operator=key)
@@ -349,18 +319,7 @@ class Wiring:
             )
 
         return HubClient(
-            self._hub_options(key), clock=self._clock, stopping=self._stop.is_set, on_retry=on_retry
-        )
-
-    def _tls(self, key: str) -> TlsOptions | None:
-        operator, ca_file = self.settings.operators[key], self.settings.hubject.ca_file
-        if ca_file is None or operator.certificate is None or operator.key is None:
-            return None  # the settings allow that for plain http on loopback only
-        return TlsOptions(
-            ca_file=ca_file,
-            cert_file=operator.certificate,
-            key_file=operator.key,
-            key_password_file=operator.key_password_file,
+            hub_options(self.settings, key), clock=self._clock, stopping=self._stop.is_set, on_retry=on_retry
         )
 
     def _warn_of_expiry(self, key: str) -> None:
@@ -372,67 +331,3 @@ class Wiring:
             self._log.emit(
                 events.CERTIFICATE_EXPIRES, operator=key, days_left=facts.days_left, subject=facts.subject
             )
-
-
-def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> FileSource:
-    """A fleet file outside of any configuration, for trying a mapping on it."""
-    return FileSource(FileOptions(path=path, format=kind, fields=fields))
-
-
-def fleet_text(array: bytes) -> SourceRead:
-    """A JSON array of records under our own field names, read as a source would."""
-    into = Collected()
-    JsonRows(source_names({})).read_json(array, into)
-    return into.result()
-
-
-def _mapper(operator: OperatorSettings) -> Mapper:
-    rules = operator.mapping_rules
-
-    def mapper(
-        records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
-    ) -> MappedFleet:
-        return map_fleet(records, rules, now=now, previous=previous)
-
-    return mapper
-
-
-def _source(operator: OperatorSettings) -> Source:
-    return FileSource(
-        FileOptions(
-            path=operator.source.path,
-            format=operator.source.format,
-            fields=operator.source.fields,
-            max_age=operator.source.max_age,
-        )
-    )
-
-
-def reading_anew(settings: Settings, *, running: Settings) -> dict[str, tuple[Source, Mapper]]:
-    """Source and mapper by new settings, of the operators that are running."""
-    return {
-        key: (_source(operator), _mapper(operator))
-        for key, operator in settings.operators.items()
-        if key in running.operators
-    }
-
-
-def _triggers(operator: OperatorSettings) -> dict[str, BaseTrigger]:
-    times = operator.schedule
-    return {
-        DELTA: _trigger(times.delta, time_zone=times.time_zone),
-        RECONCILE: _trigger(times.reconcile, time_zone=times.time_zone),
-        FULL: _trigger(times.full, time_zone=times.time_zone, jitter=times.full_jitter or 0.0),
-    }
-
-
-def _trigger(when: Schedule, *, time_zone: str, jitter: float = 0.0) -> BaseTrigger:
-    match when:
-        case Interval():
-            return schedule.every(when.seconds)
-        case Daily():
-            return schedule.daily(
-                hour=when.hour, minute=when.minute, second=when.second, time_zone=time_zone, jitter=jitter
-            )
-        case Cron():
-            return schedule.cron(when.expression, time_zone=time_zone, jitter=jitter)

@@ -1,0 +1,140 @@
+"""The verbs that look closely: check everything before the start, explain one EVSE. They write nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oicp_adapter.cli.common import (
+    ConfigOption,
+    JsonOption,
+    OperatorArgument,
+    chosen,
+    console,
+    data_json,
+    looking,
+    settings_of,
+    table,
+    talk,
+    verb,
+)
+from oicp_adapter.errors import worst_exit_code
+
+if TYPE_CHECKING:
+    from oicp_adapter.checking import Finding
+    from oicp_adapter.sync.explaining import EvseFacts
+
+
+@verb
+def check(
+    context: typer.Context,
+    operator: OperatorArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Configuration, certificate, ledger, source, mapping and TLS to Hubject: one line each; sends no request.
+
+    Examples: oicp-adapter check · oicp-adapter check slb --json
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.checking import findings
+
+    found = []
+    with looking(settings) as wiring:
+        for key in chosen(settings, operator):
+            for finding in findings(wiring, key):
+                found.append(finding)
+                if not as_json:
+                    _show_finding(finding)
+    if as_json:
+        data_json(found)
+    return worst_exit_code(finding.exit_code for finding in found)
+
+
+def _show_finding(finding: Finding) -> None:
+    colour = {"ok": "green", "warning": "yellow", "failed": "red"}[finding.verdict]
+    out = console()
+    out.print(f"[{colour}]{finding.verdict:<8}[/{colour}]", f"{finding.operator} {finding.what}:", end=" ")
+    out.print(finding.text, markup=False)
+    for line in finding.sample:
+        out.print(f"           {line}", markup=False)
+    if finding.fix:
+        out.print(f"           fix: {finding.fix}", markup=False)
+
+
+@verb
+def explain(
+    context: typer.Context,
+    evse_id: Annotated[
+        str, typer.Argument(metavar="EVSE", help="An EvseID, in any spelling.", show_default=False)
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What Hubject believes about one EVSE, since when, and why: source value, rule, last push, answer, history.
+
+    Exit code 1 if nothing is known about it. Example: oicp-adapter explain 'DE*ABC*E100*1'
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.core.ids import InvalidId, parse_evse_id
+
+    try:
+        key = parse_evse_id(evse_id).key
+    except InvalidId as error:
+        talk(f"oicp-adapter: {error}")
+        return 2
+    found = []
+    with looking(settings) as wiring:
+        for operator in settings.operators:
+            facts = wiring.explain(operator, key)
+            if facts is not None:
+                found.append(facts)
+    if as_json:
+        data_json(found)
+    for facts in found if not as_json else ():
+        _show_evse(facts)
+    if not found:
+        talk(
+            f"nothing is known about {evse_id}: no read had it, and nothing was pushed for it\n"
+            "  fix: `oicp-adapter quarantine list` has what could not be published; check the spelling"
+        )
+        return 1
+    return 0
+
+
+def _show_evse(facts: EvseFacts) -> None:
+    out = console()
+    out.print(f"[bold]{facts.evse_id}[/bold] ({facts.operator})")
+    for name, text in (
+        ("source says", facts.source_says),
+        ("rule", facts.rule),
+        ("source's time", facts.source_time),
+        ("missing since", facts.missing_since),
+        ("Hubject holds", f"{facts.hubject_holds} ({facts.presence})"),
+        ("acknowledged", facts.acknowledged_at),
+        (
+            "confirmed",
+            facts.confirmed_by_full_load_at and f"by the full load of {facts.confirmed_by_full_load_at}",
+        ),
+        ("in doubt since", facts.in_doubt_since),
+        ("quarantine", facts.quarantine),
+        ("withheld by", facts.withheld),
+        ("waiting since", facts.waiting_since),
+        ("next", facts.next),
+    ):
+        if text:
+            out.print(f"  {name:<15} {text}", markup=False)
+    if facts.history:
+        rows = table("when", "action", "status", "outcome", "code", "Process-ID", "because")
+        for push in facts.history:
+            rows.add_row(
+                push.at,
+                push.action,
+                push.status,
+                push.outcome,
+                push.code,
+                push.process_id or "-",
+                push.reason,
+            )
+        out.print(rows)

@@ -1,0 +1,123 @@
+"""Settings → the parts an operator is made of: its way to Hubject, its source and mapping, its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from apscheduler.triggers.base import BaseTrigger
+
+from oicp_adapter.core.mapping import map_fleet
+from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, schedule
+from oicp_adapter.hub import HubOptions, TlsOptions
+from oicp_adapter.oicp.endpoints import BASE_URLS
+from oicp_adapter.ports import Source
+from oicp_adapter.settings import Settings
+from oicp_adapter.settings.operator import OperatorSettings
+from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
+from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
+from oicp_adapter.sources.formats.collected import Collected, source_names
+from oicp_adapter.sources.formats.rows_json import JsonRows
+from oicp_adapter.sync.cycle import Mapper
+
+
+def base_url(settings: Settings) -> str:
+    """The Hubject of this configuration."""
+    return settings.hubject.base_url or BASE_URLS[settings.hubject.environment]
+
+
+def tls_options(settings: Settings, key: str) -> TlsOptions | None:
+    """The operator's TLS files; None for plain http, which the settings allow on loopback only."""
+    operator, ca_file = settings.operators[key], settings.hubject.ca_file
+    if ca_file is None or operator.certificate is None or operator.key is None:
+        return None
+    return TlsOptions(
+        ca_file=ca_file,
+        cert_file=operator.certificate,
+        key_file=operator.key,
+        key_password_file=operator.key_password_file,
+    )
+
+
+def hub_options(settings: Settings, key: str) -> HubOptions:
+    """The operator's way to Hubject."""
+    hubject = settings.hubject
+    return HubOptions(
+        base_url=base_url(settings),
+        tls=tls_options(settings, key),
+        proxy=hubject.proxy.get_secret_value() if hubject.proxy is not None else None,
+        connect_timeout=hubject.connect_timeout,
+        timeout=hubject.timeout,
+        full_load_timeout=hubject.full_load_timeout,
+        attempts=hubject.retry_attempts,
+        retry_total=hubject.retry_total,
+        calls_per_minute=hubject.calls_per_minute,
+    )
+
+
+def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> FileSource:
+    """A fleet file outside of any configuration, for trying a mapping on it."""
+    return FileSource(FileOptions(path=path, format=kind, fields=fields))
+
+
+def fleet_text(array: bytes) -> SourceRead:
+    """A JSON array of records under our own field names, read as a source would."""
+    into = Collected()
+    JsonRows(source_names({})).read_json(array, into)
+    return into.result()
+
+
+def mapper_of(operator: OperatorSettings) -> Mapper:
+    """How the operator's records become statuses."""
+    rules = operator.mapping_rules
+
+    def mapper(
+        records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
+    ) -> MappedFleet:
+        return map_fleet(records, rules, now=now, previous=previous)
+
+    return mapper
+
+
+def source_of(operator: OperatorSettings) -> Source:
+    """Where the operator's records come from."""
+    return FileSource(
+        FileOptions(
+            path=operator.source.path,
+            format=operator.source.format,
+            fields=operator.source.fields,
+            max_age=operator.source.max_age,
+        )
+    )
+
+
+def reading_anew(settings: Settings, *, running: Settings) -> dict[str, tuple[Source, Mapper]]:
+    """Source and mapper by new settings, of the operators that are running."""
+    return {
+        key: (source_of(operator), mapper_of(operator))
+        for key, operator in settings.operators.items()
+        if key in running.operators
+    }
+
+
+def triggers_of(operator: OperatorSettings) -> dict[str, BaseTrigger]:
+    """When the operator's jobs run."""
+    times = operator.schedule
+    return {
+        DELTA: _trigger(times.delta, time_zone=times.time_zone),
+        RECONCILE: _trigger(times.reconcile, time_zone=times.time_zone),
+        FULL: _trigger(times.full, time_zone=times.time_zone, jitter=times.full_jitter or 0.0),
+    }
+
+
+def _trigger(when: Schedule, *, time_zone: str, jitter: float = 0.0) -> BaseTrigger:
+    match when:
+        case Interval():
+            return schedule.every(when.seconds)
+        case Daily():
+            return schedule.daily(
+                hour=when.hour, minute=when.minute, second=when.second, time_zone=time_zone, jitter=jitter
+            )
+        case Cron():
+            return schedule.cron(when.expression, time_zone=time_zone, jitter=jitter)
