@@ -77,6 +77,21 @@ def chosen(settings: Settings, operator: str | None) -> list[str]:
     return [operator]
 
 
+def named_fields(given: list[str]) -> dict[str, str]:
+    """`--field status=ChargerState`, repeated: our field → theirs. Raises ConfigurationError."""
+    from oicp_adapter.errors import ConfigurationError
+
+    fields = {}
+    for one in given:
+        ours, equals, theirs = one.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"--field {one} has no =", hint="write it like --field status=ChargerState"
+            )
+        fields[ours.strip()] = theirs.strip()
+    return fields
+
+
 def talk(text: str) -> None:
     """Say something to the person: stderr, never mixed with data."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place for talk

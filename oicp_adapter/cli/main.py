@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oicp_adapter import __version__
-from oicp_adapter.cli import demo, inspecting, mapping, pushing, reading, setup, simulate, upkeep
+from oicp_adapter.cli import demo, health, init, inspecting, mapping, pushing, reading, simulate, upkeep
 from oicp_adapter.cli.common import ConfigOption, talk
 
 app = typer.Typer(
@@ -66,8 +66,8 @@ app.command()(reading.status)
 app.command()(inspecting.explain)
 app.command()(inspecting.check)
 app.command("map")(mapping.map_values)
-app.command()(setup.init)
-app.command()(setup.health)
+app.command()(init.init)
+app.command()(health.health)
 app.add_typer(quarantine, name="quarantine")
 app.command()(upkeep.pause)
 app.command()(upkeep.resume)

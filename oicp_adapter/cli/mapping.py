@@ -14,6 +14,7 @@ from oicp_adapter.cli.common import (
     ConfigOption,
     JsonOption,
     data_json,
+    named_fields,
     settings_of,
     verb,
 )
@@ -95,7 +96,7 @@ def map_values(
     if table is not None:
         return show_entries(table, _rules(table, chosen, []), as_json=as_json)
     if file is not None:
-        read = _read_file(file, chosen, kind=kind, fields=_fields(field or []))
+        read = _read_file(file, chosen, kind=kind, fields=named_fields(field or []))
         ids = [one.evse_id for one in read.records]
         rules = _rules(vocabulary, chosen, ids, template=template)
         return show_fleet(read, rules, as_json=as_json)
@@ -156,18 +157,6 @@ def _rules(
             hint=f"one of {', '.join(vocabulary_names())}",
         )
     return without_operator(vocabulary, evse_ids, template=template)
-
-
-def _fields(given: list[str]) -> dict[str, str]:
-    fields = {}
-    for one in given:
-        ours, equals, theirs = one.partition("=")
-        if not equals:
-            raise ConfigurationError(
-                f"--field {one} has no =", hint="write it like --field status=ChargerState"
-            )
-        fields[ours.strip()] = theirs.strip()
-    return fields
 
 
 def _read_file(

@@ -31,11 +31,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """The configuration from `path`, else the file $OICP_ADAPTER_CONFIG names, else config/adapter.toml.
 
-    Relative paths in it are relative to its directory, or to the working directory for the last of the three.
+    Relative paths in it start at `base_directory`.
     Raises ConfigurationError that lists all problems by path, with the fix and without any value.
     """
-    given = path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
-    file = given or DEFAULT
+    file = path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else DEFAULT)
     references = _References(environ)
     table = references.replaced(_read(file))
     overrides = Overrides(environ, file=table, root=Settings)
@@ -51,8 +50,15 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
             f"the configuration {file} has {count}:\n{rendered(problems, overrides.origins)}",
             hint="correct them all, then run again; docs/configuration.md explains every key",
         )
-    absolute: Settings = _absolute(settings, given.absolute().parent if given else Path.cwd())
+    absolute: Settings = _absolute(settings, base_directory(file))
     return absolute
+
+
+def base_directory(file: Path) -> Path:
+    """Where relative paths of a configuration start: at the file's directory; for a config/adapter.toml at the one
+    above, from where it is found by default. However the file is named, it means the same ledger."""
+    file = file.absolute()
+    return file.parents[1] if file.parts[-2:] == DEFAULT.parts else file.parent
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def _read(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigurationError(
             f"there is no configuration file {file}",
-            hint=f"copy config/adapter.example.toml to {file} and edit it, or name another with --config or {VARIABLE}",
+            hint=f"write one with `oicp-adapter init`, or name another with --config or {VARIABLE}",
         ) from None
     except OSError as error:
         raise ConfigurationError(

@@ -65,19 +65,30 @@ def test_the_file_is_the_given_one_then_the_environments_then_the_default(
     assert name_in(load_settings(None, {"OICP_ADAPTER_CONFIG": ""})) == "config/adapter.toml"
 
 
-def test_relative_paths_start_at_the_files_directory_or_for_the_default_file_at_the_working_directory(
+def test_relative_paths_start_at_the_files_directory_or_above_config_adapter_toml(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Started by systemd the daemon opens an empty ledger elsewhere: a first run.
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config/adapter.toml").write_text(MINIMAL)
-    monkeypatch.chdir(tmp_path)
-    default = load_settings(None, {})
-    given = load_settings(Path("config/adapter.toml"), {})
-    assert default.operators["slb"].source.path == tmp_path / "fleet.json"
-    assert given.operators["slb"].source.path == tmp_path / "config/fleet.json"
-    assert default.ledger.url == f"sqlite:///{tmp_path}/ledger.db"
-    assert given.ledger.url == f"sqlite:///{tmp_path}/config/ledger.db"
+    for name in ("config/adapter.toml", "config/other.toml", "etc/adapter.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(MINIMAL)
+
+    def ledger(path: str | None, *, seen_from: Path) -> str:
+        monkeypatch.chdir(seen_from)
+        settings = load_settings(Path(path) if path else None, {})
+        directory = Path(settings.ledger.url.removeprefix("sqlite:///")).parent
+        assert settings.operators["slb"].source.path == directory / "fleet.json"
+        return str(directory.relative_to(tmp_path))
+
+    # The one file, however it is named: two ledgers would be two locks, and two who push.
+    assert ledger(None, seen_from=tmp_path) == "."
+    assert ledger("config/adapter.toml", seen_from=tmp_path) == "."
+    assert ledger("adapter.toml", seen_from=tmp_path / "config") == "."
+    assert ledger(str(tmp_path / "config/adapter.toml"), seen_from=tmp_path / "etc") == "."
+
+    assert ledger("config/other.toml", seen_from=tmp_path) == "config"
+    assert ledger("etc/adapter.toml", seen_from=tmp_path) == "etc"
+    assert ledger("../etc/adapter.toml", seen_from=tmp_path / "config") == "config/../etc"
 
 
 def test_absolute_paths_stay() -> None:
@@ -162,7 +173,7 @@ def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path) -> None:
     # pydantic-settings takes a missing file for an empty one: the daemon would run on defaults.
     with pytest.raises(ConfigurationError, match="there is no configuration file") as caught:
         load_settings(tmp_path / "none.toml", {})
-    assert "adapter.example.toml" in caught.value.hint
+    assert "oicp-adapter init" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a = 9", b"[a]\nb = \x00"])
