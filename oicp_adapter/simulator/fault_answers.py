@@ -79,6 +79,8 @@ def _info(fault: Fault, push: StatusPush | None) -> str | None:
 def _field_errors(fault: Fault, push: StatusPush | None) -> list[FieldError]:
     if fault.field_reference:
         return [FieldError(fault.field_reference, "is not valid")]
+    if not fault.named:
+        return []
     where = "operatorEvseStatus.evseStatusRecord[{}].evseID"
     return [FieldError(where.format(i), "is not valid") for i, _ in _at_fault(fault, push)]
 

@@ -88,7 +88,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     empty_reason: bool = False
     """`http_error` without a reason phrase."""
     named: bool = True
-    """Whether AdditionalInfo of `data_error` and `code` names the records at fault."""
+    """Whether the answer of `data_error`, `code` or `validation_error` names the records at fault."""
     additional_info: str | None = None
     """AdditionalInfo word for word, instead of the names."""
     field_reference: str = ""
