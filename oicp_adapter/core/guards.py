@@ -234,6 +234,7 @@ def forgettable(row: EvseRow, *, now: float) -> bool:
         row.presence is Presence.ABSENT
         and row.first_missing is not None
         and row.in_doubt_since is None
+        and row.reassert_at is None
         and (row.withdrawn_at is None or now - row.withdrawn_at >= WEEK)
     )
 

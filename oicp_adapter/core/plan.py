@@ -146,9 +146,14 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
         return (row.status if withdraws and not complete else row.desired) or Hold.HOLD
     if not (complete and gone(row, policy, now=now)) or policy.missing is Missing.KEEP:
         return row.status or (row.desired if row.in_doubt_since is not None else None) or Hold.HOLD
-    if row.presence is Presence.ABSENT:
+    if row.presence is Presence.ABSENT and not _due_again(row, now=now):
         return Hold.HOLD
     return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND
+
+
+def _due_again(row: EvseRow, *, now: float) -> bool:
+    """It was in doubt, and a request applied even later than settle may have undone what followed."""
+    return row.reassert_at is not None and now >= row.reassert_at
 
 
 def _held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
@@ -272,11 +277,17 @@ def _decide(
         return _change(
             row, status, Kind.QUARANTINE, f"quarantined ({row.quarantine.code}), tried again alone"
         )
+    if row.presence is Presence.ABSENT and row.first_missing is not None:
+        return (
+            _change(row, status, Kind.REASSERT, "gone, but was in doubt earlier: removed once more")
+            if thorough
+            else None
+        )
     if row.presence is Presence.ABSENT:
         return _change(row, status, Kind.NEW, f"new: {row.rule}")
     if row.presence is Presence.UNKNOWN or status is not row.status:
         return _new_status(row, status)
-    if thorough and row.reassert_at is not None and now >= row.reassert_at:
+    if thorough and _due_again(row, now=now):
         return _change(row, status, Kind.REASSERT, "was in doubt earlier: asserted once more")
     if rolling_since is not None and (row.status_at is None or row.status_at < rolling_since):
         return _change(row, status, Kind.RESYNC, "rolling resync")

@@ -203,12 +203,6 @@ def acknowledged(
     """Hubject confirmed `status` (None: confirmed the deletion). The only way a status becomes known."""
     gone = status is None
     shown = not gone and status is not EvseStatus.EVSE_NOT_FOUND
-    reassert_at = row.reassert_at
-    if row.in_doubt_since is not None:
-        later = row.in_doubt_since + REASSERT_AFTER * settle
-        reassert_at = later if reassert_at is None else max(reassert_at, later)
-    elif reassert_at is not None and now >= reassert_at:
-        reassert_at = None
     return replace(
         row,
         wire_id=wire_id,
@@ -217,11 +211,20 @@ def acknowledged(
         status_at=now,
         push_id=push_id,
         in_doubt_since=None,
-        reassert_at=reassert_at,
+        reassert_at=_reassert_at(row, now=now, settle=settle),
         quarantine=None,
         withdrawn_at=None if shown else row.withdrawn_at,
         changed_at=None if status == row.desired or row.first_missing is not None else row.changed_at,
     )
+
+
+def _reassert_at(row: EvseRow, *, now: float, settle: float) -> float | None:
+    """When a record whose push was just answered is pushed once more, because an earlier one was not."""
+    before = row.reassert_at
+    if row.in_doubt_since is not None:
+        later = row.in_doubt_since + REASSERT_AFTER * settle
+        return later if before is None else max(before, later)
+    return None if before is not None and now >= before else before
 
 
 def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None) -> EvseRow:
@@ -255,7 +258,7 @@ def full_load_doubted(state: OperatorState, *, now: float) -> OperatorState:
     return replace(state, full_wanted="", full_doubts=state.full_doubts + 1, full_doubt_since=now)
 
 
-def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
+def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> EvseRow:
     """Hubject is known not to have it: left out of an applied fullLoad, or it answered so.
 
     What the source still has keeps its quarantine: it was left out because of it.
@@ -267,6 +270,7 @@ def absent(row: EvseRow, *, now: float, push_id: int | None) -> EvseRow:
         status_at=now,
         push_id=push_id if push_id is not None else row.push_id,
         in_doubt_since=None,
+        reassert_at=_reassert_at(row, now=now, settle=settle),
         quarantine=None if row.first_missing is not None else row.quarantine,
         changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
     )
@@ -282,6 +286,7 @@ def quarantined(
     now: float,
     first_retry: float,
     longest_retry: float,
+    settle: float,
 ) -> EvseRow:
     """Hubject refused this record; it is tried again alone, at growing intervals."""
     before = row.quarantine
@@ -296,7 +301,14 @@ def quarantined(
         attempts=attempts,
         status=status,
     )
-    return replace(row, quarantine=entry, in_doubt_since=None)
+    doubted_before = row.in_doubt_since is not None
+    return replace(
+        row,
+        quarantine=entry,
+        in_doubt_since=None,
+        # A refusal asserts nothing: what was in doubt is still to be pushed once more.
+        reassert_at=_reassert_at(row, now=now, settle=settle) if doubted_before else row.reassert_at,
+    )
 
 
 def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]:

@@ -58,7 +58,7 @@ class Publisher:
             if bundle is None:
                 break
             self._send(bundle, search, work)
-            self._progress(len(plan.changes) - search.left, len(plan.changes))
+            self._progress(min(work.acked + work.newly_quarantined, len(plan.changes)), len(plan.changes))
         self._suspects = search.end()
 
     def full_load(self, full: FullLoadPlan, work: Work, *, how: str) -> Answer:
@@ -83,13 +83,18 @@ class Publisher:
             round_trip=self._pusher.round_trip,
             calls_per_minute=self._policy.calls_per_minute,
         )
-        fresh = [change for change in plan.changes if change.key not in self._suspects]
+        retries = [change for change in plan.changes if change.kind is Kind.QUARANTINE]
+        suspects = [change for change in plan.changes if change.key in self._suspects]
+        apart = {change.key for change in (*retries, *suspects)}
+        fresh = [change for change in plan.changes if change.key not in apart]
         for action, part in bundles(fresh, size):
             search.fresh.append(Bundle(action=action, changes=part))
         for smaller in sorted(set(self._suspects.values())):
-            suspects = [change for change in plan.changes if self._suspects.get(change.key) == smaller]
-            for action, part in bundles(suspects, smaller):
+            alike = [change for change in suspects if self._suspects[change.key] == smaller]
+            for action, part in bundles(alike, smaller):
                 search.suspect.append(Bundle(action=action, changes=part))
+        for action, part in bundles(retries, 1):
+            search.retries.append(Bundle(action=action, changes=part))
         if probe and search.fresh:
             first = search.fresh.popleft()
             search.fresh.extendleft(reversed(singles(first)[:1] + tuple(_rest(first))))
@@ -122,6 +127,8 @@ class _Search:
         self.fresh: deque[Bundle] = deque()
         self.suspect: deque[Bundle] = deque()
         """Parts of refused bundles."""
+        self.retries: deque[Bundle] = deque()
+        """What is quarantined, one by one: thousands may be due at once, so they come last, while there is time."""
         self._pusher = pusher
         self._work = work
         self._until = until
@@ -131,11 +138,6 @@ class _Search:
         """Single records refused before any success, not yet quarantined."""
         self._leaves = self._faults = 0
 
-    @property
-    def left(self) -> int:
-        """Records still to send."""
-        return sum(len(bundle.changes) for queue in (self.fresh, self.suspect) for bundle in queue)
-
     def next(self, monotonic: float) -> Bundle | None:
         """Fresh changes and the search take turns; the search ends with its time."""
         may_search = bool(self.suspect) and monotonic < self._until
@@ -143,7 +145,9 @@ class _Search:
             self._fresh_turn = True
             return self.suspect.popleft()
         self._fresh_turn = False
-        return self.fresh.popleft() if self.fresh else None
+        if self.fresh:
+            return self.fresh.popleft()
+        return self.retries.popleft() if self.retries and monotonic < self._until else None
 
     def succeeded(self, bundle: Bundle) -> None:
         """Hubject took one: refusals so far were about records, not about the operator."""

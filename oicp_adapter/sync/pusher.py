@@ -68,7 +68,7 @@ class Pusher:
                     after = replace(after, quarantine=row.quarantine)  # only its older status was accepted
                 yield after
             for key in full.leaves_out:
-                yield records.absent(work.rows[key], now=now, push_id=push_id)
+                yield records.absent(work.rows[key], now=now, push_id=push_id, settle=self._policy.settle)
 
         def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
             work.state = records.full_load_doubted(work.state, now=now)
@@ -213,6 +213,7 @@ class Pusher:
                 now=now,
                 first_retry=self._policy.quarantine_first_retry,
                 longest_retry=self._policy.quarantine_longest_retry,
+                settle=self._policy.settle,
             )
             rows.append(after)
         self._save(rows, work)
@@ -220,7 +221,9 @@ class Pusher:
     def already_gone(self, changes: Iterable[Change], work: Work) -> None:
         """Removals refused because the EVSE is not there: done."""
         now = self._clock.now()
-        self._save([records.absent(work.rows[change.key], now=now, push_id=None) for change in changes], work)
+        settle = self._policy.settle
+        gone = (work.rows[change.key] for change in changes)
+        self._save([records.absent(row, now=now, push_id=None, settle=settle) for row in gone], work)
 
     def _save(self, rows: list[EvseRow], work: Work) -> None:
         if rows:

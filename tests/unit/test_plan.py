@@ -286,3 +286,15 @@ def test_a_full_load_waits_for_records_in_doubt() -> None:
     # It would contain them before settle is over.
     made = make_full_load([row(in_doubt_since=NOW - 1), row("E2", in_doubt_since=NOW - 60)], POLICY, now=NOW)
     assert made.waiting == 1
+
+
+def test_a_removal_that_was_in_doubt_earlier_is_made_once_more() -> None:
+    # The insert that got no answer is applied minutes after the removal: drivers see a charger that is gone.
+    left = row(presence=Presence.ABSENT, status=None, first_missing=GONE, reassert_at=NOW)
+    assert plan(left).changes == ()
+    assert (only(plan(left, mode=Mode.RECONCILE)).kind, only(plan(left, mode=Mode.RECONCILE)).removal) == (
+        Kind.REASSERT,
+        True,
+    )
+    later = msgspec.structs.replace(left, reassert_at=NOW + 1)
+    assert plan(later, mode=Mode.RECONCILE).changes == ()

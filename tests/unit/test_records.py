@@ -54,6 +54,7 @@ def refused(before: EvseRow, status: EvseStatus | None = OCCUPIED, *, now: float
         now=now,
         first_retry=900.0,
         longest_retry=86_400.0,
+        settle=60.0,
     )
 
 
@@ -158,7 +159,7 @@ def test_quarantine_remembers_since_when() -> None:
 
 def test_left_out_of_an_applied_full_load_means_not_there_and_nothing_in_doubt() -> None:
     # The next change is sent as an update of what no longer exists.
-    left = absent(row(in_doubt_since=NOW, first_missing=NOW - 60), now=NOW, push_id=4)
+    left = absent(row(in_doubt_since=NOW, first_missing=NOW - 60), now=NOW, push_id=4, settle=60.0)
     assert (left.presence, left.status, left.in_doubt_since, left.push_id) == (Presence.ABSENT, None, None, 4)
 
 
@@ -248,3 +249,10 @@ def test_another_spelling_is_noted_but_what_hubject_acknowledged_is_sent() -> No
     fresh = observed(unpublished, desired(wire_id="DEABCE1"), now=NOW, absent=True)
     assert fresh is not None
     assert fresh.wire_id == "DEABCE1"
+
+
+def test_a_refusal_does_not_forget_that_the_record_was_in_doubt() -> None:
+    # The request that got no answer is applied minutes later, and nobody pushes the right status after it.
+    doubtful = refused(row(in_doubt_since=NOW - 60))
+    assert (doubtful.in_doubt_since, doubtful.reassert_at) == (None, NOW - 60 + 600)
+    assert refused(row(reassert_at=NOW - 1)).reassert_at == NOW - 1
