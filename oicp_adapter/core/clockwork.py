@@ -1,7 +1,8 @@
 """What a wrong or corrected wall clock must not do. Pure.
 
 The danger: times written while the clock was ahead make retries wait for hours, or let an EVSE look missing for
-longer than it was. After a jump, and after every start, times that lie in the future are pulled back to now.
+longer than it was. After a jump, and after every start, times that lie in the future are pulled back to now; after a
+jump, what is missing is missing anew.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ def jumped(*, wall: float, monotonic: float) -> bool:
     return abs(wall - monotonic) > JUMP
 
 
-def pulled_back(row: EvseRow, *, now: float, longest_wait: float) -> EvseRow:
-    """The row without times after `now`, or later than `longest_wait` from now for what is still to come."""
+def pulled_back(row: EvseRow, *, now: float, longest_wait: float, missing_anew: bool = False) -> EvseRow:
+    """The row without times after `now`, or later than `longest_wait` from now for what is still to come.
+
+    `missing_anew`: the clock jumped, so nobody knows for how long the EVSE has been missing.
+    """
     quarantine, latest = row.quarantine, now + longest_wait
     if quarantine is not None and quarantine.retry_at > latest:
         quarantine = replace(quarantine, retry_at=now)
@@ -31,7 +35,9 @@ def pulled_back(row: EvseRow, *, now: float, longest_wait: float) -> EvseRow:
         quarantine=quarantine,
         withdrawn_at=_past(row.withdrawn_at, now),
         changed_at=_past(row.changed_at, now),
-        first_missing=_past(row.first_missing, now),
+        first_missing=now
+        if missing_anew and row.first_missing is not None
+        else _past(row.first_missing, now),
         last_seen=_past(row.last_seen, now),
     )
     return row if after == row else after

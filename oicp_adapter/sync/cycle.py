@@ -212,6 +212,7 @@ class OperatorSync:
             rows=dict(picture.rows),
             state=picture.state,
         )
+        started = self._last_times is None
         anew = write and self._begins_anew(now, work)
         if write and picture.gone_back:
             self._distrust(work, "it is older than the last push: was a copy restored?", now=now)
@@ -225,7 +226,7 @@ class OperatorSync:
         if any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes):
             work.state = full_load_doubted(work.state, now=now)  # what killed us once may do so again
         if anew:
-            changed.update(self._pull_back(work, now))
+            changed.update(self._pull_back(work, now, after_jump=not started))
         if changed or picture.open_pushes:
             self._ledger.interrupted(picture.open_pushes, changed.values(), work.state, now=now)
         if picture.open_pushes:
@@ -246,10 +247,10 @@ class OperatorSync:
             return True
         return False
 
-    def _pull_back(self, work: Work, now: float) -> dict[str, EvseRow]:
+    def _pull_back(self, work: Work, now: float, *, after_jump: bool) -> dict[str, EvseRow]:
         changed = {}
         for key, row in work.rows.items():
-            after = pulled_back(row, now=now, longest_wait=LONGEST_WAIT)
+            after = pulled_back(row, now=now, longest_wait=LONGEST_WAIT, missing_anew=after_jump)
             if after is not row:
                 changed[key] = after
         work.rows.update(changed)
