@@ -183,9 +183,10 @@ class Worker(threading.Thread):
         if self._outcome is None:
             return
         command, ended = self._outcome
-        self.jobs.ledger.end(
-            command.id, ended.state, exit_code=ended.exit_code, text=ended.text, now=self._clock.now()
-        )
+        if self.jobs.ledger.command(command.id).state is CommandState.RUNNING:
+            self.jobs.ledger.end(
+                command.id, ended.state, exit_code=ended.exit_code, text=ended.text, now=self._clock.now()
+            )
         self._outcome = None
 
     def _run(self, job: str, why: str) -> None:

@@ -1,0 +1,242 @@
+"""The daemon's worker thread and the process around it: what fails is told and counted, and the rest goes on.
+
+The worker runs in the test's own thread, or the process with real threads, until the last scripted job asks it to end.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from apscheduler.triggers.interval import IntervalTrigger
+
+from oicp_adapter.clock import SystemClock
+from oicp_adapter.core.guards import Allowance
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, Daemon, OperatorJobs
+from oicp_adapter.daemon.worker import Worker
+from oicp_adapter.errors import LedgerFull
+from oicp_adapter.ledger.memory import MemoryLedger
+from oicp_adapter.ports import CommandState
+from oicp_adapter.sync.cycle import OperatorSync
+from oicp_adapter.sync.report import CycleReport
+from tests.fakes.clock import ManualClock
+from tests.fakes.log import Lines, collecting
+
+FULL_DISK = LedgerFull("the disk is full: ledger.db", hint="free space")
+
+
+class Script:
+    """An OperatorSync whose jobs do what the test says; after the last one the program is asked to end."""
+
+    def __init__(self, stop: threading.Event, **jobs: list[BaseException | None]) -> None:
+        self.ran: list[str] = []
+        self._stop = stop
+        self._jobs = jobs
+        self.before: Callable[[str], None] = lambda job: None
+
+    def cancel_full(self) -> None:
+        """A resync that ended leaves no full load due; nothing is, here."""
+
+    def _do(self, job: str) -> CycleReport:
+        self.ran.append(job)
+        self.before(job)
+        outcomes = self._jobs.get(job, [])
+        outcome = outcomes.pop(0) if outcomes else None
+        if not any(self._jobs.values()):
+            self._stop.set()
+        if outcome is not None:
+            raise outcome
+        return CycleReport(job=job, full_load="applied" if job == "full" else "", full_records=1)
+
+    def delta(self) -> CycleReport:
+        return self._do("delta")
+
+    def reconcile(self) -> CycleReport:
+        return self._do("reconcile")
+
+    def full(self, *, asked: str, allowance: Allowance = Allowance(), force: bool = False) -> CycleReport:
+        return self._do("full")
+
+
+class Room:
+    """A worker with everything it needs."""
+
+    def __init__(self, **jobs: list[BaseException | None]) -> None:
+        self.stop = threading.Event()
+        self.script = Script(self.stop, **jobs)
+        self.ledger = MemoryLedger()
+        self.clock = ManualClock()
+        self.lines = Lines()
+        self.closed = 0
+
+    def jobs(self, *, every: float | None = None) -> OperatorJobs:
+        def close() -> None:
+            self.closed += 1
+
+        return OperatorJobs(
+            name="test",
+            sync=cast("OperatorSync", self.script),
+            ledger=self.ledger,
+            triggers={} if every is None else {DELTA: IntervalTrigger(seconds=every)},
+            upkeep=lambda: None,
+            close=close,
+        )
+
+    def worker(self) -> Worker:
+        return Worker(self.jobs(), clock=self.clock, log=collecting(self.lines), stop=self.stop, poll=0.001)
+
+    def works(self, *pokes: str) -> Worker:
+        """Run the worker in this thread, with these pokes waiting for it, to its end."""
+        worker = self.worker()
+        for job in pokes:
+            worker.poke(job)
+        worker.run()
+        return worker
+
+    def daemon(self) -> int:
+        """Run the whole process around it; its exit code."""
+        daemon = Daemon(
+            [self.jobs(every=0.05)],
+            clock=SystemClock(self.stop),  # APScheduler goes by the real time
+            log=collecting(self.lines),
+            stop=self.stop,
+            grace=5,
+            reload=dict,
+        )
+        return daemon.run()
+
+
+def test_a_job_that_raises_is_told_with_its_traceback_and_counted_and_the_next_one_runs() -> None:
+    # One unforeseen error ends the deltas of a quiet night, or goes unnoticed.
+    room = Room(delta=[RuntimeError("boom"), RuntimeError("boom"), None])
+    room.script.before = lambda job: worker.poke(DELTA)
+    worker = room.worker()
+    worker.poke(DELTA)
+    worker.run()
+    assert room.script.ran == ["delta", "delta", "delta"]
+    assert [line["failures"] for line in room.lines.of("job.failed")] == [1, 2]
+    assert isinstance(room.lines.of("job.failed")[0]["exc_info"], RuntimeError)
+    assert worker.failure is None
+    [record] = room.ledger.jobs()
+    assert (record.failures, record.error) == (0, "")
+    assert record.failed_at is not None
+
+
+def test_one_failing_job_does_not_keep_the_others_from_running() -> None:
+    # The nightly full load fails, and with it the deltas of the day.
+    room = Room(full=[RuntimeError("boom")], delta=[None])
+    room.script.before = lambda job: worker.poke(DELTA) if job == "full" else None
+    worker = room.worker()
+    worker.poke(FULL)
+    worker.run()
+    assert room.script.ran == ["full", "delta"]
+    assert [line["job"] for line in room.lines.of("job.failed")] == ["full"]
+
+
+@pytest.mark.parametrize(
+    ("pokes", "ran"),
+    [
+        ((DELTA, DELTA, DELTA), ["delta"]),
+        ((DELTA, RECONCILE), ["reconcile"]),
+        ((DELTA, FULL, RECONCILE), ["full"]),
+    ],
+)
+def test_what_piled_up_is_done_once(pokes: tuple[str, ...], ran: list[str]) -> None:
+    # After a slow push a hundred deltas run in a row, and every change waits for them.
+    jobs: dict[str, list[BaseException | None]] = {ran[-1]: [None]}
+    room = Room(**jobs)
+    room.works(*pokes)
+    assert room.script.ran == ran
+
+
+def test_a_worker_that_dies_ends_the_process_with_1() -> None:
+    # A process that lives on while nothing works in it: no supervisor restarts it.
+    room = Room(delta=[SystemExit(3), None])
+    assert room.daemon() == 1
+    assert room.script.ran == ["delta"]
+    assert len(room.lines.of("daemon.worker_died")) == 1
+    assert room.closed == 1
+
+
+def test_a_process_whose_workers_ended_as_asked_ends_with_0_and_puts_the_signals_back() -> None:
+    # A supervisor takes 1 for a crash; the demo goes on after the daemon in the same process.
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    room = Room(delta=[None, None])
+    assert room.daemon() == 0
+    assert room.closed == 1
+    assert {number: signal.getsignal(number) for number in before} == before
+    events = [event for event, _ in room.lines.all]
+    assert (events[0], events[-1]) == ("daemon.started", "daemon.stopped")
+
+
+def test_a_command_that_fails_ends_as_failed_and_the_daemon_goes_on() -> None:
+    # Somebody waits forever for a resync that broke, and the deltas stop with it.
+    room = Room(full=[RuntimeError("boom")], delta=[None])
+    number = room.ledger.put("resync", {"adopt": None, "allow_withdrawal": None}, now=room.clock.now())
+    room.script.before = lambda job: worker.poke(DELTA) if job == "full" else None
+    worker = room.worker()
+    worker.run()
+    command = room.ledger.command(number)
+    assert (command.state, command.exit_code, command.text) == (CommandState.FAILED, 1, "failed: boom")
+    assert room.script.ran == ["full", "delta"]
+
+
+def test_a_command_of_a_newer_version_is_refused_not_ignored() -> None:
+    # After a rollback the terminal of the newer version would wait forever.
+    room = Room(delta=[None])
+    number = room.ledger.put("teleport", {}, now=room.clock.now())
+    room.works(DELTA)
+    assert room.ledger.command(number).state is CommandState.FAILED
+    assert "teleport" in room.ledger.command(number).text
+
+
+def test_commands_left_running_by_a_dead_process_are_failed_at_the_start() -> None:
+    # Nobody works on it any more, and nobody says so.
+    room = Room(delta=[None])
+    number = room.ledger.put("resync", {}, now=room.clock.now())
+    room.ledger.take(now=room.clock.now())
+    room.works(DELTA)
+    assert room.ledger.command(number).state is CommandState.FAILED
+    assert room.script.ran == ["delta"]
+
+
+def test_a_ledger_that_cannot_be_used_is_told_at_once_then_hourly_and_when_it_is_over() -> None:
+    # A full disk is filled further by a traceback at every interval, or is never mentioned again.
+    room = Room(delta=[FULL_DISK, FULL_DISK, FULL_DISK, None])
+
+    def before(job: str) -> None:
+        worker.poke(DELTA)
+        room.clock.step(3600.0 if len(room.script.ran) == 3 else 1.0)
+
+    room.script.before = before
+    worker = room.worker()
+    worker.poke(DELTA)
+    worker.run()
+    told = room.lines.of("ledger.failed")
+    assert [(line["text"], line["fix"]) for line in told] == [(FULL_DISK.message, FULL_DISK.hint)] * 2
+    assert room.lines.of("job.failed") == []
+    assert len(room.lines.of("ledger.usable")) == 1
+
+
+def test_how_a_command_ended_is_kept_until_the_ledger_can_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The disk is full at the moment a resync ends: the person who asked would wait forever.
+    room = Room(full=[None], delta=[None])
+    number = room.ledger.put("resync", {}, now=room.clock.now())
+    room.script.before = lambda job: worker.poke(DELTA) if job == "full" else None
+    end, refusals = room.ledger.end, [FULL_DISK]
+
+    def full_once(*arguments: object, **more: object) -> None:
+        if refusals:
+            raise refusals.pop()
+        end(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(room.ledger, "end", full_once)
+    worker = room.worker()
+    worker.run()
+    assert len(room.lines.of("ledger.failed")) == 1
+    assert len(room.lines.of("command.ended")) == 1
+    assert room.ledger.command(number).state is CommandState.DONE
+    assert room.script.ran == ["full", "delta"]
