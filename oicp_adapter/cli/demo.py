@@ -113,6 +113,7 @@ class _Teller:
                 f"  [red]guard[/red]: {line['text']}\n  [dim]fix: {line['fix']}[/dim]"
             ),
             "guard.cleared": lambda _: "  [green]guard cleared[/green]: the source has them again.",
+            "reconcile.healed": self._healed,
             "baseline.unknown": lambda _: (
                 "  [dim]No full load is sent yet: what Hubject held before is unknown (resync --adopt N).[/dim]"
             ),
@@ -127,6 +128,12 @@ class _Teller:
         elif level >= 30:  # WARNING and above are never hidden
             words = " ".join(f"{name}={value}" for name, value in fields.items() if name != "cycle_id")
             self._out.print(f"  [yellow]{event}[/yellow] {words}")
+
+    def _healed(self, line: dict[str, object]) -> str:
+        found = line["found"]
+        assert isinstance(found, dict)
+        kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in found.items())
+        return f"  [green]reconciliation[/green] pushed again: {kinds}."
 
     def _delta(self, line: dict[str, object]) -> str | None:
         first_load = int(str(line["acked"])) > 20
