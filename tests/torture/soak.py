@@ -1,0 +1,325 @@
+"""A working day in half an hour: a real daemon, a restless fleet, 5 % faults, a kill -9 and a restart every minute.
+
+    scripts/torture --soak [MINUTES]
+
+The danger: a soak that cannot fail. So it counts for itself what Hubject saw, replays Hubject's journal, and ends with
+an error if one EVSE is wrong, one rule was broken, or memory grew. Everything is on loopback and in a directory of its
+own; it ends by itself, at the latest `PATIENCE` after the last minute.
+
+Memory: each daemon lives about a minute, and its RSS is read 50 s after its start. From life to life it can grow only
+by what outlives a kill: the ledger. So the lives of the first third are compared with those of the last, median with
+median. Within a life the same is done at 25 s and 50 s; that figure is printed and not judged, for Python's heap is
+still filling up then.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oicp_adapter.simulator import SimulatorOptions
+from tests.acceptance.house import OPERATOR_ID, Daemon, House, Line, opened, wait_until
+from tests.torture import faults
+from tests.torture.books import busiest_minute, divergent, doubts, excess, hasty, percentile, replay
+from tests.torture.fleet import RestlessFleet
+from tests.torture.table import rows, say
+
+EVSES, CHANGES, FAULTS = 10_000, 20, 0.05
+"""The fleet; changes per second; share of requests that is hit."""
+FULL_LOAD_EVERY, STOPPING_EVERY = 120, 150
+"""Seconds between full loads asked for by SIGUSR1, and between faults that only a person (or a restart) cures."""
+LULL = (20, 28, 36)
+"""Seconds of every FULL_LOAD_EVERY: nothing strikes changes any more, the full load is asked for, all strikes again. A
+full load waits while anything is in doubt, so without a lull it would hardly ever be sent."""
+FULL_LOAD_FAULTS = 0.4
+YOUNG, OLD = 25, 50
+"""Seconds of a life at which its memory is read."""
+GROWTH = 0.05
+SETTLE = 5.0
+PATIENCE = 300.0
+"""Seconds to settle at the end: ten times settle, the longest retry of a quarantined EVSE, and some."""
+LIMIT = 2000
+"""Pushes in any 60 s (Hubject's acceptable use policy)."""
+
+CONFIGURATION = """\
+[hubject]
+base_url = "{base_url}"
+timeout = "2s"
+full_load_timeout = "5s"
+
+[ledger]
+url = "sqlite:///ledger.db"
+
+[delivery]
+settle = "5s"
+missing = "delete"
+missing_after = "5s"
+quarantine_retry = "5s"
+
+[daemon]
+grace = "10s"
+
+[operators.slb]
+id = "DE*SLB"
+name = "SWLB"
+source = {{ type = "file", path = "fleet.csv", vocabulary = "ocpi" }}
+first_full_load = "automatic"
+schedule = {{ delta = "1s", reconcile = "10s", full = "03:00" }}
+"""
+
+
+@dataclass
+class Life:
+    """One daemon from its start to its kill. Times are seconds of the monotonic clock."""
+
+    daemon: Daemon
+    born: float
+    ends_at: float
+    rss: dict[int, int] = field(default_factory=dict)
+    """Age → kB."""
+
+    def look(self) -> None:
+        """Read its memory when it has the age for it. Fails if it ended by itself."""
+        code = self.daemon.process.poll()
+        if code is not None:
+            raise AssertionError(f"the daemon ended by itself with {code}: {self.daemon.err[-2000:]}")
+        age = time.monotonic() - self.born
+        for wanted in (YOUNG, OLD):
+            if age >= wanted and wanted not in self.rss:
+                self.rss[wanted] = _resident(self.daemon.pid)
+
+
+@dataclass
+class Log:
+    """What the figures need of the daemons' logs."""
+
+    lags: list[float] = field(default_factory=list)
+    backlogs: list[int] = field(default_factory=list)
+    bundles: list[int] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+
+    def take(self, lines: Sequence[Line]) -> None:
+        """One daemon's."""
+        for line in lines:
+            self.events[line["event"]] += 1
+            if line["event"] == "delta.done":
+                self.durations.append(line["duration"])
+                self.backlogs.append(line["backlog"])
+            if line["event"] == "delta.done" and line["acked"]:
+                self.lags.append(line["lag"])
+                self.bundles.append(line["bundle"])
+
+
+class Soak:
+    """The run: one tick per second."""
+
+    def __init__(self, house: House, *, seconds: int, seed: int) -> None:
+        self.house = house
+        self.seconds = seconds
+        self.rng = random.Random(seed)
+        self.fleet = RestlessFleet(house.place / "fleet.csv", size=EVSES, rng=random.Random(seed))
+        self.lives: list[Life] = []
+        self.kills: list[float] = []
+        """Epoch seconds."""
+        self.log = Log()
+        self._stopping = faults.stopping()
+        self._striking: list[int] = []
+
+    def run(self) -> None:
+        """All of it, to the moment when everything should have settled."""
+        box = self.house.simulator.faults
+        self._born()
+        faults.arm(box, FULL_LOAD_FAULTS, actions=faults.FULL_LOADS)
+        self._strike()
+        began = time.monotonic()
+        for second in range(1, self.seconds + 1):
+            self.fleet.change(CHANGES)
+            self._mischief(second)
+            self._lives_on()
+            if second % 60 == 0:
+                self._report(second)
+            _pause(began + second - time.monotonic())
+        box.clear()
+        self._settle()
+
+    def _mischief(self, second: int) -> None:
+        box = self.house.simulator.faults
+        if second % STOPPING_EVERY == 0:
+            box.add(next(self._stopping))
+        if second == self.seconds * 3 // 4:
+            box.add(faults.FULL_LOAD_TOO_LARGE)
+        lull, ask, over = LULL
+        if second % FULL_LOAD_EVERY == lull:
+            for number in self._striking:
+                box.remove(number)
+        if second % FULL_LOAD_EVERY == ask:
+            self.lives[-1].daemon.tell(signal.SIGUSR1)
+        if second % FULL_LOAD_EVERY == over:
+            self._strike()
+
+    def _strike(self) -> None:
+        self._striking = faults.arm(self.house.simulator.faults, FAULTS)
+
+    def _lives_on(self) -> None:
+        life = self.lives[-1]
+        life.look()
+        left = life.ends_at - time.monotonic()
+        if left < 1:
+            _pause(left)
+            life.daemon.dies()
+            self.kills.append(time.time())  # noqa: TID251 - the journal is in real time
+            self.log.take(life.daemon.lines())
+            self._born()
+
+    def _born(self) -> None:
+        now = time.monotonic()
+        self.lives.append(Life(self.house.run(), now, now + self.rng.uniform(57, 63)))
+
+    def _settle(self) -> None:
+        """Nothing goes wrong any more and nothing changes: wait until the adapter, too, says that it is done."""
+        daemon = self.lives[-1].daemon
+
+        def settled() -> bool:
+            _pause(0.5)
+            self.lives[-1].look()
+            done = daemon.lines("delta.done")[-1:]
+            calm = bool(done) and not any(done[0][name] for name in ("in_doubt", "quarantined", "backlog"))
+            return calm and not self.house.simulator.late and self.house.holds() == self.fleet.expected
+
+        wait_until(settled, "everything has settled", within=PATIENCE)
+        assert daemon.ends() == 0, daemon.err
+        self.log.take(daemon.lines())
+
+    def _report(self, second: int) -> None:
+        seen = self.house.simulator.summary()
+        say(
+            f"{second // 60:3} min: {seen['requests']} requests, {len(self.kills)} kills, rss {self._rss(OLD)[-1:]} kB"
+        )
+
+    def _rss(self, age: int) -> list[int]:
+        return [life.rss[age] for life in self.lives if age in life.rss]
+
+    def judge(self) -> list[str]:
+        """Print the figures; what is wrong, nothing if all is well."""
+        simulator = self.house.simulator
+        journal, expected, holds = simulator.journal, self.fleet.expected, self.house.holds()
+        wrong_at_hubject = divergent(expected, holds)
+        again, known = replay(journal), doubts(self.house.ledger)
+        too_often, busiest = excess(again.redundant, known), busiest_minute(journal)
+        impatient = hasty(journal, wait=faults.RETRY_AFTER - 1, kills=self.kills)
+        old = self._rss(OLD)
+        third = max(1, len(old) // 3)
+        growth = _growth(old[:third], old[-third:])
+        hit = sum(1 for entry in journal if entry.faults and not entry.late)
+        requests = sum(1 for entry in journal if not entry.late)
+        full_loads = sum(1 for entry in journal if entry.action == "fullLoad" and entry.applied)
+        log = self.log
+        rows(
+            ("EVSEs, changes written", len(expected), self.fleet.changes),
+            ("requests, of which hit by a fault", requests, f"{hit} ({hit / requests:.1%})"),
+            ("late applies", sum(1 for entry in journal if entry.late)),
+            ("kill -9, of which with a push in flight", len(self.kills), known.interrupted),
+            ("full loads applied, rolling resyncs", full_loads, log.events["full.rolled"]),
+            ("pushes in doubt, of which full loads", known.pushes, known.full_loads),
+            ("EVSEs quarantined in between", log.events["evse.quarantined"]),
+            ("redundant pushes, the most of one EVSE", again.redundant.total(), _most(again.redundant)),
+            ("busiest minute", f"{busiest} requests"),
+            ("lag p50, p99, most", *(f"{percentile(log.lags, share):.1f} s" for share in (0.5, 0.99, 1))),
+            ("cycle p50, p99", *(f"{percentile(log.durations, share):.2f} s" for share in (0.5, 0.99))),
+            ("backlog after a cycle p50, p99", *(percentile(log.backlogs, share) for share in (0.5, 0.99))),
+            ("largest bundle p50, p99", *(percentile(log.bundles, share) for share in (0.5, 0.99))),
+            (f"RSS at {OLD} s, first and last third", _median(old[:third]), _median(old[-third:])),
+            (f"RSS growth, and from {YOUNG} s to {OLD} s", f"{growth:+.1%}", f"{self._within():+.1%}"),
+            ("divergent EVSEs", len(wrong_at_hubject)),
+        )
+        _fault_table(simulator.faults.hits, Counter(entry.action for entry in journal if not entry.late))
+        wrong = {
+            f"divergent: {wrong_at_hubject[:5]}": bool(wrong_at_hubject),
+            f"rules broken: {simulator.rules_broken[:3]}": bool(simulator.rules_broken),
+            f"{busiest} requests within 60 s": busiest > LIMIT,
+            f"Retry-After not honoured: {impatient[:3]}": bool(impatient),
+            f"redundant beyond doubt: {dict(list(too_often.items())[:5])}": bool(too_often),
+            f"memory grew by {growth:.1%}": growth >= GROWTH,
+            "the journal and Hubject disagree: this test is wrong": again.held != holds,
+            f"log: {log.events}": bool(log.events["job.failed"] or log.events["daemon.worker_died"]),
+        }
+        return [text for text, holds_true in wrong.items() if holds_true]
+
+    def _within(self) -> float:
+        both = [life for life in self.lives if len(life.rss) == 2]
+        return _growth([life.rss[YOUNG] for life in both], [life.rss[OLD] for life in both])
+
+
+def _resident(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")))
+
+
+def _growth(before: Sequence[int], after: Sequence[int]) -> float:
+    return statistics.median(after) / statistics.median(before) - 1 if before and after else 0.0
+
+
+def _median(values: Sequence[int]) -> str:
+    return f"{statistics.median(values) / 1024:.1f} MiB" if values else "none"
+
+
+def _most(counts: Counter[str]) -> int:
+    return max(counts.values(), default=0)
+
+
+def _fault_table(hits: Counter[tuple[str, str]], requests: Counter[str]) -> None:
+    actions = ("insert", "update", "delete", "fullLoad")
+    rows(
+        ("", *actions),
+        ("requests", *(requests[action] for action in actions)),
+        *((kind, *(hits[kind, action] for action in actions)) for kind in sorted({kind for kind, _ in hits})),
+    )
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(max(0.0, seconds))  # noqa: TID251 - this is what real time is for
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """A directory that is left behind only if something went wrong, to look into."""
+    place = Path(tempfile.mkdtemp(prefix="oicp-soak-"))
+    try:
+        yield place
+    except BaseException:
+        say(f"left behind: {place}")
+        raise
+    for path in sorted(place.rglob("*"), reverse=True):
+        path.unlink()
+    place.rmdir()
+
+
+def main(minutes: int, *, seed: int) -> int:
+    """The soak; 0 if all is well."""
+    options = SimulatorOptions(
+        operators=[OPERATOR_ID], seed=seed, journal_records=10 * EVSES, journal_size=minutes * 2 * LIMIT
+    )
+    say(f"{minutes} minutes, seed {seed}; pid {os.getpid()}")
+    with _place() as place, opened(place, options) as house:
+        house.configure(CONFIGURATION)
+        soak = Soak(house, seconds=minutes * 60, seed=seed)
+        soak.run()
+        wrong = soak.judge()
+        assert not wrong, "\n".join(wrong)
+    say("all is well")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), seed=int(sys.argv[2]) if len(sys.argv) > 2 else 1))
