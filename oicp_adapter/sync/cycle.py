@@ -15,14 +15,8 @@ from oicp_adapter.core.clockwork import jumped, pulled_back, pulled_back_state
 from oicp_adapter.core.guards import Allowance, Guard, Refusal
 from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
-from oicp_adapter.core.records import (
-    EvseRow,
-    OperatorState,
-    distrusted,
-    distrusted_state,
-    full_load_doubted,
-    recovered,
-)
+from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.transitions import distrusted, distrusted_state, full_load_doubted, recovered
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger, Pause, Source
 from oicp_adapter.sync.decide import Decider, Decision

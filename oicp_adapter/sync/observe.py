@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.guards import forgettable
 from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet
-from oicp_adapter.core.records import EvseRow, missed, observed
+from oicp_adapter.core.records import EvseRow
+from oicp_adapter.core.transitions import missed, observed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from oicp_adapter.core import records
+from oicp_adapter.core import transitions
 from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind
 from oicp_adapter.core.records import EvseRow, IntentRecord, PushIntent, PushRow
@@ -58,7 +58,7 @@ class Pusher:
         request = self._full_request(full)
 
         def applied(push_id: int, now: float) -> Iterable[EvseRow]:
-            work.state = records.full_load_applied(work.state, how=how, now=now)
+            work.state = transitions.full_load_applied(work.state, how=how, now=now)
             for key, wire_id, status in full.records:
                 row = work.rows[key]
                 if row.acknowledged and row.status is status and row.wire_id == wire_id:
@@ -68,12 +68,12 @@ class Pusher:
                     after = replace(after, quarantine=row.quarantine)  # only its older status was accepted
                 yield after
             for key in full.leaves_out:
-                yield records.absent(work.rows[key], now=now, push_id=push_id, settle=self._policy.settle)
+                yield transitions.absent(work.rows[key], now=now, push_id=push_id, settle=self._policy.settle)
 
         def doubted(push_id: int, now: float) -> Iterable[EvseRow]:
-            work.state = records.full_load_doubted(work.state, now=now)
+            work.state = transitions.full_load_doubted(work.state, now=now)
             for row in work.rows.values():
-                yield records.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
+                yield transitions.doubted(row, ActionType.FULL_LOAD, now=now, push_id=push_id)
 
         return self._push(
             request,
@@ -121,7 +121,8 @@ class Pusher:
                 for change in changes
             ],
             doubted=lambda push_id, now: [
-                records.doubted(work.rows[change.key], action, now=now, push_id=push_id) for change in changes
+                transitions.doubted(work.rows[change.key], action, now=now, push_id=push_id)
+                for change in changes
             ],
             undone=lambda push_id, now: before.values(),
         )
@@ -204,7 +205,7 @@ class Pusher:
                 text=text,
                 process_id=last.process_id,
             )
-            after = records.quarantined(
+            after = transitions.quarantined(
                 row,
                 status,
                 code=last.code or str(last.http_status or ""),
@@ -223,7 +224,7 @@ class Pusher:
         now = self._clock.now()
         settle = self._policy.settle
         gone = (work.rows[change.key] for change in changes)
-        self._save([records.absent(row, now=now, push_id=None, settle=settle) for row in gone], work)
+        self._save([transitions.absent(row, now=now, push_id=None, settle=settle) for row in gone], work)
 
     def _save(self, rows: list[EvseRow], work: Work) -> None:
         if rows:
@@ -233,7 +234,7 @@ class Pusher:
     def _acknowledge(
         self, row: EvseRow, status: EvseStatus | None, *, wire_id: str, now: float, push_id: int
     ) -> EvseRow:
-        return records.acknowledged(
+        return transitions.acknowledged(
             row, status, now=now, push_id=push_id, wire_id=wire_id, settle=self._policy.settle
         )
 

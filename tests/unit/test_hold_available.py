@@ -7,7 +7,8 @@ import pytest
 
 from oicp_adapter.core.model import ActionType, Desired, EvseStatus
 from oicp_adapter.core.plan import Mode, PlanPolicy, make_full_load, make_plan
-from oicp_adapter.core.records import EvseRow, Presence, Quarantine, acknowledged, doubted, observed
+from oicp_adapter.core.records import EvseRow, Presence, Quarantine
+from oicp_adapter.core.transitions import acknowledged, doubted, observed
 
 AVAILABLE, OCCUPIED, UNKNOWN = EvseStatus.AVAILABLE, EvseStatus.OCCUPIED, EvseStatus.UNKNOWN
 T0 = 1_800_000_000.0

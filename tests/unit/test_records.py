@@ -6,12 +6,8 @@ import msgspec
 import pytest
 
 from oicp_adapter.core.model import ActionType, Desired, EvseStatus
-from oicp_adapter.core.records import (
-    EvseRow,
-    OpenPush,
-    OperatorState,
-    Picture,
-    Presence,
+from oicp_adapter.core.records import EvseRow, OpenPush, OperatorState, Picture, Presence
+from oicp_adapter.core.transitions import (
     absent,
     acknowledged,
     doubted,

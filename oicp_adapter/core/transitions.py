@@ -1,0 +1,231 @@
+"""The few ways in which what we know may change. Pure.
+
+The danger: believing Hubject holds something it does not. So a status becomes known only through `acknowledged`,
+and whatever was sent without a readable answer goes through `doubted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from oicp_adapter.core.model import ActionType, Desired, EvseStatus
+from oicp_adapter.core.records import EvseRow, OperatorState, Picture, Presence, Quarantine
+
+REASSERT_AFTER = 10
+"""A record that was in doubt is pushed once more after this many times `settle` (DESIGN section 2)."""
+
+
+def acknowledged(
+    row: EvseRow, status: EvseStatus | None, *, now: float, push_id: int, wire_id: str, settle: float
+) -> EvseRow:
+    """Hubject confirmed `status` (None: confirmed the deletion). The only way a status becomes known."""
+    gone = status is None
+    shown = not gone and status is not EvseStatus.EVSE_NOT_FOUND
+    return replace(
+        row,
+        wire_id=wire_id,
+        presence=Presence.ABSENT if gone else Presence.PRESENT,
+        status=status,
+        status_at=now,
+        push_id=push_id,
+        in_doubt_since=None,
+        reassert_at=_reassert_at(row, now=now, settle=settle),
+        quarantine=None,
+        withdrawn_at=None if shown else row.withdrawn_at,
+        changed_at=None if status == row.desired or row.first_missing is not None else row.changed_at,
+    )
+
+
+def _reassert_at(row: EvseRow, *, now: float, settle: float) -> float | None:
+    """When a record whose push was just answered is pushed once more, because an earlier one was not."""
+    before = row.reassert_at
+    if row.in_doubt_since is not None:
+        later = row.in_doubt_since + REASSERT_AFTER * settle
+        return later if before is None else max(before, later)
+    return None if before is not None and now >= before else before
+
+
+def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None) -> EvseRow:
+    """A request with this record was closed without a readable answer at `now`.
+
+    An update changes no presence; anything else may or may not have happened.
+    """
+    unchanged = action is ActionType.UPDATE and row.presence is Presence.PRESENT
+    return replace(
+        row,
+        presence=Presence.PRESENT if unchanged else Presence.UNKNOWN,
+        in_doubt_since=now,
+        push_id=push_id if push_id is not None else row.push_id,
+    )
+
+
+def full_load_applied(state: OperatorState, *, how: str, now: float) -> OperatorState:
+    """A fullLoad was acknowledged: from now on the baseline is known. `how`: "adopted" or "automatic"."""
+    return replace(
+        state,
+        baseline=state.baseline or how,
+        baseline_at=state.baseline_at or now,
+        last_full_at=now,
+        full_wanted="",
+        full_doubts=0,
+    )
+
+
+def full_load_doubted(state: OperatorState, *, now: float) -> OperatorState:
+    """A fullLoad got no readable answer: it is not sent again now, and not at all after two in a row."""
+    return replace(state, full_wanted="", full_doubts=state.full_doubts + 1, full_doubt_since=now)
+
+
+def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> EvseRow:
+    """Hubject is known not to have it: left out of an applied fullLoad, or it answered so.
+
+    What the source still has keeps its quarantine: it was left out because of it.
+    """
+    return replace(
+        row,
+        presence=Presence.ABSENT,
+        status=None,
+        status_at=now,
+        push_id=push_id if push_id is not None else row.push_id,
+        in_doubt_since=None,
+        reassert_at=_reassert_at(row, now=now, settle=settle),
+        quarantine=None if row.first_missing is not None else row.quarantine,
+        changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
+    )
+
+
+def quarantined(
+    row: EvseRow,
+    status: EvseStatus | None,
+    *,
+    code: str,
+    text: str,
+    process_id: str | None,
+    now: float,
+    first_retry: float,
+    longest_retry: float,
+    settle: float,
+) -> EvseRow:
+    """Hubject refused this record; it is tried again alone, at growing intervals."""
+    before = row.quarantine
+    attempts = before.attempts + 1 if before else 1
+    wait = min(first_retry * 2 ** min(attempts - 1, 16), longest_retry)
+    entry = Quarantine(
+        code=code,
+        text=text,
+        process_id=process_id,
+        since=before.since if before else now,
+        retry_at=now + wait,
+        attempts=attempts,
+        status=status,
+    )
+    doubted_before = row.in_doubt_since is not None
+    return replace(
+        row,
+        quarantine=entry,
+        in_doubt_since=None,
+        # A refusal asserts nothing: what was in doubt is still to be pushed once more.
+        reassert_at=_reassert_at(row, now=now, settle=settle) if doubted_before else row.reassert_at,
+    )
+
+
+def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]:
+    """What was in flight when its outcome could not be recorded is in doubt.
+
+    `restarted`: another process may have been the one; every settle is waited for anew, in full.
+    """
+    in_flight: dict[str, ActionType] = {}
+    for push in picture.open_pushes:
+        keys: Iterable[str] = picture.rows if push.action is ActionType.FULL_LOAD else push.keys
+        for key in keys:
+            if in_flight.get(key) is not ActionType.FULL_LOAD:
+                in_flight[key] = push.action
+    changed = []
+    for key, row in picture.rows.items():
+        if key in in_flight:
+            changed.append(doubted(row, in_flight[key], now=now, push_id=None))
+        elif restarted and row.in_doubt_since is not None:
+            changed.append(replace(row, in_doubt_since=now))
+    return changed
+
+
+def distrusted(row: EvseRow, *, now: float) -> EvseRow:
+    """The ledger may have gone back in time: what it says of Hubject may be old. Pushed again after settle."""
+    return replace(row, presence=Presence.UNKNOWN, in_doubt_since=now)
+
+
+def distrusted_state(state: OperatorState) -> OperatorState:
+    """As `distrusted`, for the operator: the baseline is unknown again."""
+    return replace(state, baseline="", baseline_at=None, full_wanted="", full_doubts=0, trouble=None)
+
+
+def observed(
+    row: EvseRow | None,
+    desired: Desired,
+    *,
+    now: float,
+    absent: bool,
+    full_doubt_since: float | None = None,
+    settle: float = 0.0,
+) -> EvseRow | None:
+    """The source's word about one EVSE it has. Returns the same object when nothing changed.
+
+    `absent`: an EVSE never seen before is known not to be at Hubject (the baseline is known).
+    `full_doubt_since`: an unanswered full load, sent without this EVSE, may still be applied and delete it.
+    """
+    if row is None:
+        if desired.status is None:
+            return None
+        row = EvseRow(
+            key=desired.key,
+            wire_id=desired.wire_id,
+            source_id=desired.wire_id,
+            presence=Presence.ABSENT if absent else Presence.UNKNOWN,
+        )
+        if full_doubt_since is not None and now - full_doubt_since < REASSERT_AFTER * settle:
+            row = replace(
+                row,
+                in_doubt_since=full_doubt_since if now - full_doubt_since < settle else None,
+                reassert_at=full_doubt_since + REASSERT_AFTER * settle,
+            )
+    same = (
+        row.desired is desired.status
+        and row.value == desired.value
+        and row.rule == desired.rule
+        and row.connectors == desired.connectors
+        and row.source_id == desired.wire_id
+        and row.cause is desired.cause
+    )
+    if same and (row.first_missing is None or desired.status is None):
+        return row
+    return replace(
+        row,
+        wire_id=row.wire_id if row.status is not None else desired.wire_id,
+        source_id=desired.wire_id,
+        desired=desired.status,
+        cause=desired.cause,
+        value=desired.value,
+        rule=desired.rule,
+        source_time=desired.source_time,
+        connectors=desired.connectors,
+        changed_at=_waiting_since(row, desired.status, now),
+        first_missing=row.first_missing if desired.status is None else None,
+        last_seen=row.last_seen if desired.status is None else None,
+    )
+
+
+def _waiting_since(row: EvseRow, status: EvseStatus | None, now: float) -> float | None:
+    if status is None or (status is row.status and row.acknowledged):
+        return None
+    if status is row.desired and row.changed_at is not None:
+        return row.changed_at
+    return now
+
+
+def missed(row: EvseRow, *, now: float, last_seen: float | None) -> EvseRow:
+    """A complete read does not have it, or says not to publish it."""
+    if row.first_missing is not None:
+        return row
+    return replace(row, first_missing=now, last_seen=last_seen)
