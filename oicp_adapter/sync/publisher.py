@@ -48,6 +48,8 @@ class Publisher:
         self._progress = progress
         self._suspects: dict[str, int] = {}
         """Records of bundles that a cycle's time did not suffice to search, with the bundle's size."""
+        self._accused: frozenset[str] = frozenset()
+        """Refused alike, one by one, and no success yet: the others are asked first, or ten bad ones block them all."""
 
     def publish(self, plan: Plan, work: Work, *, probe: bool = False) -> None:
         """Send a plan's changes. `probe`: Hubject failed lately, so the first request holds one record."""
@@ -60,6 +62,7 @@ class Publisher:
             self._send(bundle, search, work)
             self._progress(min(work.acked + work.newly_quarantined, len(plan.changes)), len(plan.changes))
         self._suspects = search.end()
+        self._accused = frozenset() if search.success else self._accused | search.accused
 
     def full_load(self, full: FullLoadPlan, work: Work, *, how: str) -> Answer:
         """Send one fullLoad that the guards let pass; see `Pusher.full_load`."""
@@ -84,20 +87,19 @@ class Publisher:
             calls_per_minute=self._policy.calls_per_minute,
         )
         retries = [change for change in plan.changes if change.kind is Kind.QUARANTINE]
-        suspects = [change for change in plan.changes if change.key in self._suspects]
-        apart = {change.key for change in (*retries, *suspects)}
-        fresh = [change for change in plan.changes if change.key not in apart]
+        others = [change for change in plan.changes if change.kind is not Kind.QUARANTINE]
+        fresh = [change for change in others if change.key not in self._suspects]
         for action, part in bundles(fresh, size):
             search.fresh.append(Bundle(action=action, changes=part))
-        for smaller in sorted(set(self._suspects.values())):
-            alike = [change for change in suspects if self._suspects[change.key] == smaller]
-            for action, part in bundles(alike, smaller):
+        ranks = {key: (key in self._accused, smaller) for key, smaller in self._suspects.items()}
+        for rank in sorted(set(ranks.values())):
+            alike = [change for change in others if ranks.get(change.key) == rank]
+            for action, part in bundles(alike, rank[1]):
                 search.suspect.append(Bundle(action=action, changes=part))
         for action, part in bundles(retries, 1):
             search.retries.append(Bundle(action=action, changes=part))
-        if probe and search.fresh:
-            first = search.fresh.popleft()
-            search.fresh.extendleft(reversed(singles(first)[:1] + tuple(_rest(first))))
+        if probe:
+            search.probe()
 
     def _send(self, bundle: Bundle, search: _Search, work: Work) -> None:
         answer = self._pusher.send(bundle, work)
@@ -133,10 +135,23 @@ class _Search:
         self._work = work
         self._until = until
         self._fresh_turn = False
-        self._success = False
+        self.success = False
         self._alike: list[tuple[Change, tuple[Answer, ...]]] = []
         """Single records refused before any success, not yet quarantined."""
         self._leaves = self._faults = 0
+
+    @property
+    def accused(self) -> frozenset[str]:
+        """Refused alike and, when the cycle ended, not quarantined for it."""
+        return frozenset(change.key for change, _ in self._alike)
+
+    def probe(self) -> None:
+        """Hubject failed lately: the first request holds one record."""
+        queue = self.fresh or self.suspect
+        if queue:
+            first = queue.popleft()
+            queue.extendleft(reversed((*singles(first)[:1], *_rest(first))))
+            self._fresh_turn = True
 
     def next(self, monotonic: float) -> Bundle | None:
         """Fresh changes and the search take turns; the search ends with its time."""
@@ -151,7 +166,7 @@ class _Search:
 
     def succeeded(self, bundle: Bundle) -> None:
         """Hubject took one: refusals so far were about records, not about the operator."""
-        self._success = True
+        self.success = True
         self._leaves += 1
         self._quarantine_alike()
 
@@ -185,6 +200,7 @@ class _Search:
         if self._work.stopped_by is None:
             self._quarantine_alike()
         left = {change.key: len(bundle.changes) for bundle in self.suspect for change in bundle.changes}
+        left |= dict.fromkeys(self.accused, 1)
         if left:
             self._work.log.emit(events.SEARCH_CONTINUES, records=len(left))
         return left
@@ -192,13 +208,13 @@ class _Search:
     def _at_fault(self, change: Change, bundle: Bundle, answer: Answer) -> None:
         answers = (*bundle.refusals, answer)
         named = bool(answer.named_ids or answer.indexes)
-        if self._success or named or change.kind is Kind.QUARANTINE:
+        if self.success or named or change.kind is Kind.QUARANTINE:
             self._pusher.quarantine([(change.key, change.status)], answers, self._work)
             return
         self._alike.append((change, answers))
         codes = {one[-1].code for _, one in self._alike}
         if len(codes) > 1:
-            self._success = True  # they differ, so it is not one refusal of all
+            self.success = True  # they differ, so it is not one refusal of all
             self._quarantine_alike()
         elif len(self._alike) >= ALIKE_REFUSALS:
             self._work.stopped_by = _of_operator(answer, len(self._alike))
