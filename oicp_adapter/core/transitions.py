@@ -40,11 +40,10 @@ def acknowledged(
 
 def _reassert_at(row: EvseRow, *, now: float, settle: float) -> float | None:
     """When a record whose push was just answered is pushed once more, because an earlier one was not."""
-    before = row.reassert_at
+    at = row.reassert_at
     if row.in_doubt_since is not None:
-        later = row.in_doubt_since + REASSERT_AFTER * settle
-        return later if before is None else max(before, later)
-    return None if before is not None and now >= before else before
+        at = max(at or 0.0, row.in_doubt_since + REASSERT_AFTER * settle)
+    return None if at is None or now >= at else at
 
 
 def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None) -> EvseRow:
