@@ -89,13 +89,17 @@ def withdrawal_guard(
 ) -> Refusal | None:
     """P4: the withdrawals of the last 7 days and the planned ones, against the largest set of those days.
 
-    What is in the account has passed already: it may be planned again after a lost answer.
+    What is in the account has passed already: it may be planned again after a lost answer. Not so once it was
+    acknowledged: it can only be planned again because a request in doubt may have brought it back.
     """
-    account = {row.key for row in rows if row.withdrawn_at is not None and now - row.withdrawn_at < WEEK}
-    fresh = set(planned) - account
+    in_account = [row for row in rows if row.withdrawn_at is not None and now - row.withdrawn_at < WEEK]
+    account = {row.key for row in in_account}
+    passed = {row.key for row in in_account if row.status not in (None, EvseStatus.EVSE_NOT_FOUND)}
+    fresh = set(planned) - passed
     if not fresh or (allowed is not None and len(fresh) <= allowed):
         return None
-    total = len(account) + len(fresh)
+    earlier = len(account - fresh)
+    total = earlier + len(fresh)
     base = max(grown(state, published(rows), now=now).largest.values())
     if total <= policy.withdrawal_count or total <= policy.withdrawal_share * base:
         return None
@@ -104,7 +108,7 @@ def withdrawal_guard(
         guard=Guard.WITHDRAWAL,
         text=(
             f"{len(fresh)} EVSEs would leave the drivers' maps"
-            + (f" ({len(account)} more did within 7 days)" if account else "")
+            + (f" ({earlier} more did within 7 days)" if earlier else "")
             + f": {total} of {base} is more than {policy.withdrawal_share:.0%}. Withheld: {_some(names)}"
         ),
         hint=(

@@ -81,7 +81,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since: float | None
     """When the source was first seen to differ; of a change that was held back, when its time came."""
     held: bool
-    """Hubject is believed to show this EVSE to drivers now."""
+    """Hubject may show this EVSE to drivers now."""
     removal: bool
     """The source has it no longer: "not there" is then as good as done."""
 
@@ -142,7 +142,7 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
     if not missing:
         if _held_back(row, policy, now=now):
             return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD
-        withdraws = row.held and row.desired is EvseStatus.EVSE_NOT_FOUND
+        withdraws = row.may_be_shown and row.desired is EvseStatus.EVSE_NOT_FOUND
         return (row.status if withdraws and not complete else row.desired) or Hold.HOLD
     if not (complete and gone(row, policy, now=now)) or policy.missing is Missing.KEEP:
         return row.status or (row.desired if row.in_doubt_since is not None else None) or Hold.HOLD
@@ -227,8 +227,10 @@ def make_full_load(
     now: float,
     withheld: Mapping[str, str] = NOTHING_WITHHELD,
     refused: Container[str] = frozenset(),
+    adopting: bool = False,
 ) -> FullLoadPlan:
     """Everything Hubject should hold, after a complete read. `refused`: keys Hubject did not accept in it.
+    `adopting`: a person said that what Hubject held before us may go.
 
     A withheld or quarantined EVSE that Hubject holds stays in with its last acknowledged status (P5).
     """
@@ -244,7 +246,8 @@ def make_full_load(
             leaves_out.append(row.key)
         else:
             records.append((row.key, row.source_id, status))
-        if row.held and (status in (None, EvseStatus.EVSE_NOT_FOUND) or row.key in refused):
+        shown = row.held if adopting else row.may_be_shown
+        if shown and (status in (None, EvseStatus.EVSE_NOT_FOUND) or row.key in refused):
             withdraws.append(row.key)
     return FullLoadPlan(
         records=tuple(records), withdraws=tuple(withdraws), leaves_out=tuple(leaves_out), waiting=waiting
@@ -324,6 +327,6 @@ def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) ->
         previous=row.status,
         presence=row.presence,
         since=row.changed_at if row.changed_at is not None else row.first_missing,
-        held=row.held,
+        held=row.may_be_shown,
         removal=removal,
     )

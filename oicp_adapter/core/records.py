@@ -79,6 +79,13 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.status is not None or self.in_doubt_since is not None
 
     @property
+    def may_be_shown(self) -> bool:
+        """Drivers may see it, for all we know: what Hubject held before us counts, and what is in doubt."""
+        if self.presence is Presence.ABSENT:
+            return False
+        return self.status is not EvseStatus.EVSE_NOT_FOUND or self.in_doubt_since is not None
+
+    @property
     def acknowledged(self) -> bool:
         """Hubject is known to hold exactly `status`."""
         return self.presence is Presence.PRESENT and self.in_doubt_since is None and self.quarantine is None

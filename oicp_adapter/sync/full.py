@@ -52,7 +52,12 @@ class FullLoader:
         """The full load as it would be sent, and the first guard that says no."""
         withheld = {key: why for key, why in decision.withheld.items() if why != Guard.WITHDRAWAL}
         full = make_full_load(
-            work.rows.values(), self._decider.plan, now=now, withheld=withheld, refused=refused
+            work.rows.values(),
+            self._decider.plan,
+            now=now,
+            withheld=withheld,
+            refused=refused,
+            adopting=allowance.adopt is not None,
         )
         for refusal in decision.refusals:
             if refusal.guard is Guard.FIRST_RUN:
