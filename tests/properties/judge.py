@@ -1,0 +1,272 @@
+"""Counts, on its own, what the promises P2-P6 forbid, from what reaches Hubject and what the ledger makes durable.
+
+It shares no code with the plan, the guards or the publisher: it knows Hubject's truth, they know the ledger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from oicp_adapter.core.guards import Allowance
+from oicp_adapter.core.model import ActionType
+from oicp_adapter.core.records import EvseRow, Picture, Presence, PushIntent, PushRow
+from oicp_adapter.simulator.validate import StatusPush
+from tests.properties.hubject import BLAMELESS, Move, Watch, shown
+from tests.properties.virtual import VirtualClock, Watcher
+
+WEEK, DAY = 7 * 86_400.0, 86_400.0
+
+
+@dataclass
+class Run:
+    """One cycle, as far as it matters what it was allowed to do."""
+
+    number: int
+    job: str
+    allowance: Allowance = field(default_factory=Allowance)
+    full_doubted: bool = False
+    too_large: bool = False
+    struck: int = 0
+    earlier: frozenset[str] = frozenset()
+    """Keys whose withdrawal had passed the guard before; it may be carried out now."""
+    left: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Judge(Watch, Watcher):
+    """Every violation is an AssertionError where it happens."""
+
+    clock: VirtualClock
+    settle: float
+    share: float
+    count: int
+    automatic: bool = False
+    slack: float = 12.0
+    """Seconds by which clock steps may shorten a settle (A1 is about the machine's clock)."""
+    runs: list[Run] = field(default_factory=lambda: [Run(0, "none")])
+    doubt: dict[str, float] = field(default_factory=dict)
+    """Key → true time at which its last request was given up."""
+    full_doubt: float | None = None
+    """The same of the last fullLoad: it concerns every EVSE, also those that have appeared since."""
+    settled: set[str] = field(default_factory=set)
+    """Keys that were in that doubt themselves, or have been acknowledged since."""
+    in_flight: tuple[int, PushIntent] | None = None
+    known: set[str] = field(default_factory=set)
+    """Keys the ledger has had a row for."""
+    current: set[str] = field(default_factory=set)
+    """Keys it had a row for when the last push began."""
+    disturbed: set[str] = field(default_factory=set)
+    """Keys that a request applied later than settle has changed behind our back."""
+    accused: set[str] = field(default_factory=set)
+    """Keys that were in a request refused without their fault."""
+    gone: dict[str, float] = field(default_factory=dict)
+    """Key → when a request of ours took it from the drivers, without allowance."""
+    removal: bool = False
+    """The push under way is one EVSE that the source has no longer."""
+    before_us: set[str] = field(default_factory=set)
+    """Keys that Hubject may have held before us: whoever adopts lets them go."""
+    tried: set[str] = field(default_factory=set)
+    """Keys that a request, answered or not, was to take from the drivers."""
+    trying: set[str] = field(default_factory=set)
+    """Those of the request under way that no earlier one had tried."""
+    sizes: list[tuple[float, int]] = field(default_factory=list)
+    baseline: bool = False
+    full_doubts: int = 0
+    rolling: bool = False
+    """A rolling resync is under way: it goes on over cycles and restarts until every EVSE was pushed again."""
+
+    @property
+    def run(self) -> Run:
+        return self.runs[-1]
+
+    def begin_run(self, job: str, allowance: Allowance) -> Run:
+        self.runs.append(Run(len(self.runs), job, allowance, earlier=frozenset(self.tried)))
+        return self.run
+
+    # what the ledger makes durable
+
+    def begun(self, intent: PushIntent, picture: Picture) -> None:
+        self.current = set(picture.rows)
+        self.known |= self.current
+        self.rolling = picture.state.rolling_since is not None
+        if intent.action is ActionType.FULL_LOAD:
+            self._full_load(intent, picture)
+            return
+        rows = [picture.rows[record.key] for record in intent.records]
+        self.removal = len(rows) == 1 and rows[0].first_missing is not None
+        assert len({row.presence for row in rows}) == 1, "records of different presence share a request"
+        if any(row.quarantine for row in rows):
+            assert len(rows) == 1, "a quarantined record shares a request"
+        for record, row in zip(intent.records, rows, strict=True):
+            assert self._worth_sending(row) or record.status != row.status, (
+                f"P6: no-op pushed for {row.key}: {record.status} ({record.reason})"
+            )
+
+    def _worth_sending(self, row: EvseRow) -> bool:
+        """Reasons to push what the ledger says Hubject holds already."""
+        reassert = (
+            row.reassert_at is not None and self.clock.now() >= row.reassert_at and self.run.job != "delta"
+        )
+        rolling = self.run.too_large or self.full_doubts >= 2 or self.rolling
+        uncertain = row.in_doubt_since is not None or row.quarantine is not None
+        return uncertain or row.presence is not Presence.PRESENT or reassert or rolling
+
+    def _full_load(self, intent: PushIntent, picture: Picture) -> None:
+        run = self.run
+        self.before_us = {
+            key
+            for key, row in picture.rows.items()
+            if row.status is None and row.in_doubt_since is None and row.presence is Presence.UNKNOWN
+        }
+        assert self.automatic or self.baseline or run.allowance.adopt is not None, "P4: fullLoad, no baseline"
+        if run.allowance.adopt is not None:
+            assert intent.count == run.allowance.adopt, "P4: --adopt N with another number"
+        assert not run.full_doubted, "an in-doubt fullLoad is sent again in the same cycle"
+        assert run.job == "resync" or self.full_doubts < 2, "fullLoads are suspended"
+
+    def durable(self, push_id: int, intent: PushIntent) -> None:
+        self.in_flight = (push_id, intent)
+
+    def finished(self, push: PushRow) -> None:
+        assert self.in_flight is not None
+        push_id, intent = self.in_flight
+        assert push_id == push.push_id
+        self.in_flight = None
+        if intent.action is ActionType.FULL_LOAD:
+            if push.outcome == "applied":
+                self.baseline, self.full_doubts = True, 0
+            elif push.outcome == "in_doubt":
+                self.full_doubts += 1
+
+    # what reaches Hubject
+
+    def sending(self, push: StatusPush) -> None:
+        now = self.clock.true
+        withdrawn = {key for key, (_, status) in push.items() if status == "EvseNotFound"}
+        if push.action == "fullLoad":
+            withdrawn |= self.known - set(push.keys)
+        self.trying = withdrawn - self.tried
+        self.tried |= withdrawn
+        for key in push.keys:
+            since = self.doubt.get(key, None if key in self.settled else self.full_doubt)
+            assert since is None or now >= since + self.settle - self.slack, (
+                f"P6: {key} is sent {now - since:.0f} s after it went in doubt"
+            )
+
+    def struck(self, push: StatusPush, kind: str) -> None:
+        self.run.struck += 1
+        if kind == "413":
+            self.run.too_large = True
+        if kind not in BLAMELESS:
+            self.accused |= set(push.keys)
+
+    def is_removal(self, push: StatusPush) -> bool:
+        return push.action != "fullLoad" and self.removal
+
+    def unanswered(self, push: StatusPush) -> None:
+        self._doubted(push)
+
+    def answered(self, push: StatusPush, code: str, http_status: int) -> None:
+        if http_status == 413:
+            self.run.too_large = True
+            if len(push.keys) == 1:
+                self.accused |= set(push.keys)
+        if code != "000":
+            self.tried -= self.trying
+        else:
+            self.tried -= {key for key, (_, status) in push.items() if status != "EvseNotFound"}
+        if code == "000":
+            if push.action == "fullLoad":
+                self.doubt.clear()
+                self.full_doubt = None
+                self.disturbed.clear()
+            for key in push.keys:
+                self.doubt.pop(key, None)
+                self.disturbed.discard(key)
+                self.settled.add(key)
+        elif http_status in (200, 400) or (http_status == 413 and len(push.keys) == 1):
+            for key in push.keys:  # settle was over, and Hubject has spoken: refused, or not there
+                self.doubt.pop(key, None)
+
+    def _doubted(self, push: StatusPush) -> None:
+        keys: Iterable[str] = push.keys
+        if push.action == "fullLoad":
+            keys = {*push.keys, *self.current}
+            self.run.full_doubted = True
+            self.full_doubt, self.settled = self.clock.true, set(keys)
+        self.doubt.update(dict.fromkeys(keys, self.clock.true))
+
+    def interrupted(self) -> None:
+        """The process died, or could not write: what was in flight is in doubt."""
+        if self.in_flight is None:
+            return
+        _, intent = self.in_flight
+        keys = {record.key for record in intent.records}
+        if intent.action is ActionType.FULL_LOAD:
+            keys |= self.current
+            self.full_doubt, self.settled = self.clock.true, set(keys)
+        self.doubt.update(dict.fromkeys(keys, self.clock.true))
+        self.in_flight = None
+
+    def restarted(self) -> None:
+        """Every settle is waited for anew."""
+        now = self.clock.true
+        self.doubt = dict.fromkeys(self.doubt, now)
+
+    # P4
+
+    def moved(self, move: Move) -> None:
+        run, now = self.runs[move.run], self.clock.true
+        for key in move.returned:
+            self.gone.pop(key, None)
+        beyond = move.late_by is not None and move.late_by > self.settle - self.slack
+        if beyond:
+            self.disturbed |= {
+                key for key in {*move.before, *move.after} if move.before.get(key) != move.after.get(key)
+            }
+        left = {key for key in move.left if key in self.known}
+        if run.allowance.adopt is not None and move.push.action == "fullLoad":
+            left -= self.before_us
+        if not beyond:
+            run.left |= left
+            if run.allowance.withdrawals is None:
+                self.gone.update(dict.fromkeys(left, now))
+        self.sizes.append((now, len((shown(move.before) & self.known) | set(self.doubt))))
+        self.sizes.append((now, len((shown(move.after) & self.known) | set(self.doubt))))
+        limit = max(self.count, self.share * self._largest())
+        lost = {key for key, at in self.gone.items() if now - at < WEEK - 15 * self.settle}
+        assert len(lost) <= limit, f"P4: {len(lost)} EVSEs left within 7 days: {sorted(lost)}, {limit=}"
+        if run.allowance.withdrawals is not None:
+            most = max(run.allowance.withdrawals, limit)
+            fresh = run.left - run.earlier
+            assert len(fresh) <= most, f"P4: {len(fresh)} left, {run.allowance.withdrawals} allowed"
+
+    def _largest(self) -> int:
+        """The largest set of the last 8 days: those sizes, and what was in force when they began."""
+        since = self.clock.true - WEEK - DAY
+        older = [size for at, size in self.sizes if at < since]
+        return max([*(older[-1:]), *(size for at, size in self.sizes if at >= since), 0])
+
+    # the ledger against the truth
+
+    def compare(self, picture: Picture, truth: dict[str, str]) -> None:
+        """P3: what the ledger is sure of is so; what is in doubt is not shown as certain."""
+        self.known |= set(picture.rows)
+        open_keys = {key for push in picture.open_pushes for key in push.keys}
+        full_open = any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes)
+        for key, row in picture.rows.items():
+            if full_open or key in open_keys or row.in_doubt_since is not None:
+                continue
+            assert key not in self.doubt or row.quarantine or key in self.disturbed, (
+                f"P3: {key} is in doubt, and the ledger is sure: {row}"
+            )
+            if row.quarantine is not None or row.presence is Presence.UNKNOWN or key in self.disturbed:
+                continue
+            held = truth.get(key)
+            assert held == (row.status.value if row.status else None), (
+                f"P3: Hubject holds {held}, the ledger says {row}"
+            )
+        for key, row in picture.rows.items():
+            if row.quarantine is not None:
+                assert key in self.accused, f"P5: an innocent EVSE is quarantined: {row}"

@@ -1,0 +1,373 @@
+"""One operator's whole world in memory: backend, adapter as wiring would build it, ledger, Hubject, virtual time.
+
+A plain test drives it by hand, the state machine by chance; both get the same checks after every step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeVar, cast
+
+from oicp_adapter.core.guards import Allowance, GuardPolicy
+from oicp_adapter.core.ids import parse_prefix
+from oicp_adapter.core.mapping import MappingRules, map_fleet
+from oicp_adapter.core.model import Cause, ConnectorState, MappedFleet, SourceRead, SourceRecord
+from oicp_adapter.core.plan import Missing, PlanPolicy
+from oicp_adapter.core.records import EvseRow
+from oicp_adapter.errors import LedgerError, SourceError
+from oicp_adapter.ledger.memory import MemoryLedger
+from oicp_adapter.ports import Ledger
+from oicp_adapter.simulator.state import Semantics
+from oicp_adapter.sync.cycle import OperatorSync
+from oicp_adapter.sync.decide import Decider
+from oicp_adapter.sync.delivery import CyclePolicy
+from oicp_adapter.sync.full import FullLoader
+from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.report import CycleReport
+from oicp_adapter.sync.resync import Resync
+from oicp_adapter.sync.work import DeliveryPolicy
+from oicp_adapter.telemetry.log import EventLog
+from tests.properties.hubject import OPERATOR, Hubject, key_of
+from tests.properties.judge import Judge
+from tests.properties.virtual import Boundaries, CrashNow, MinedLedger, VirtualClock
+
+Result = TypeVar("Result")
+DELTA = 10.0
+OCPI = {
+    "AVAILABLE": "Available",
+    "CHARGING": "Occupied",
+    "BLOCKED": "Occupied",
+    "RESERVED": "Occupied",
+    "INOPERATIVE": "OutOfService",
+    "OUTOFORDER": "OutOfService",
+    "UNKNOWN": "Unknown",
+    "REMOVED": "EvseNotFound",
+    "PLANNED": None,
+    "KAPUTT": "Unknown",
+}
+"""OCPI status → OICP status; None: not published. Written from DESIGN section 4, not from the code."""
+
+
+def evse(number: int) -> str:
+    """The EvseID of an EVSE of the fleet."""
+    return f"DE*ABC*E{number:03d}"
+
+
+@dataclass
+class Backend:
+    """The operator's backend: what it says, and how badly it says it."""
+
+    evses: dict[str, str] = field(default_factory=dict)
+    """EvseID → OCPI status."""
+    respelled: set[str] = field(default_factory=set)
+    odd: list[SourceRecord] = field(default_factory=list)
+    failing: bool = False
+    hidden: set[str] = field(default_factory=set)
+    """EVSEs the next reads do not have; those reads say that they are incomplete."""
+    boundaries: Boundaries = field(default_factory=Boundaries)
+    last: SourceRead | None = None
+
+    def read(self, now: float) -> SourceRead:
+        self.boundaries.cross("read")
+        self.last = None
+        if self.failing:
+            raise SourceError("the backend does not answer")
+        records = [
+            SourceRecord(evse_id=wire.replace("*", "") if wire in self.respelled else wire, status=status)
+            for wire, status in self.evses.items()
+            if wire not in self.hidden
+        ]
+        self.last = SourceRead(records=records + self.odd, complete=not self.hidden)
+        return self.last
+
+    def wanted(self) -> dict[str, str | None]:
+        """Key → the status Hubject should show; None: nothing, or EvseNotFound."""
+        found = {key_of(wire): OCPI[status] for wire, status in self.evses.items()}
+        return {key: None if status == "EvseNotFound" else status for key, status in found.items()}
+
+
+class _Events:
+    """A logger that only counts."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+
+    def log(self, level: int, event: str, **fields: object) -> None:
+        self._counts[event] += 1
+
+
+@dataclass(kw_only=True)
+class Choices:
+    """What differs from operator to operator."""
+
+    semantics: Semantics = "strict"
+    names_ids: bool = True
+    missing: Missing = Missing.EVSE_NOT_FOUND
+    guards: GuardPolicy = field(default_factory=GuardPolicy)
+    automatic: bool = False
+    settle: float = 60.0
+    missing_after: float = 60.0
+    unknown_after: float | None = None
+    calls_per_minute: int = 1900
+    """The fewer, the larger the bundles: 1900 sends the changes of a small fleet one by one."""
+    seed: int = 0
+
+
+def _map(
+    records: Iterable[SourceRecord], now: float, remembered: Mapping[str, tuple[ConnectorState, ...]]
+) -> MappedFleet:
+    rules = MappingRules(vocabulary="ocpi", prefixes=(parse_prefix(OPERATOR),))
+    return map_fleet(records, rules, now=now, previous=remembered)
+
+
+class World:
+    """Everything, with the judge watching."""
+
+    def __init__(self, choices: Choices | None = None, *, ledger: Callable[[], Ledger] | None = None) -> None:
+        self.choices = choices = choices or Choices()
+        self.clock = VirtualClock()
+        self.boundaries = Boundaries()
+        self.backend = Backend(boundaries=self.boundaries)
+        self.judge = Judge(
+            clock=self.clock,
+            settle=choices.settle,
+            share=choices.guards.withdrawal_share,
+            count=choices.guards.withdrawal_count,
+            automatic=choices.automatic,
+        )
+        self.hubject = Hubject(
+            clock=self.clock,
+            boundaries=self.boundaries,
+            watch=self.judge,
+            semantics=choices.semantics,
+            names_ids=choices.names_ids,
+        )
+        memory = MemoryLedger()
+        self._open_ledger: Callable[[], Ledger] = ledger or (lambda: memory)
+        self._random = Random(choices.seed)
+        self._ids = iter(range(10**9))
+        self.events: Counter[str] = Counter()
+        self.crashes = 0
+        self.inner = self._open_ledger()
+        self.sync = self._built()
+
+    # the adapter
+
+    def _built(self) -> OperatorSync:
+        """As wiring builds it, over the same ledger each time."""
+        choices = self.choices
+        ledger = MinedLedger(self.inner, self.boundaries, self.judge)
+        decider = Decider(
+            operator="abc",
+            plan=PlanPolicy(
+                settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after
+            ),
+            guards=choices.guards,
+        )
+        publisher = Publisher(
+            hub=self.hubject,
+            ledger=ledger,
+            clock=self.clock,
+            policy=DeliveryPolicy(
+                operator_id=OPERATOR,
+                operator_name="ABC",
+                settle=choices.settle,
+                calls_per_minute=choices.calls_per_minute,
+            ),
+        )
+        return OperatorSync(
+            source=self.backend,
+            mapper=_map,
+            ledger=ledger,
+            clock=self.clock,
+            decider=decider,
+            publisher=publisher,
+            full_loader=FullLoader(
+                decider=decider, publisher=publisher, automatic_baseline=choices.automatic
+            ),
+            policy=CyclePolicy(delta_interval=DELTA, unknown_after=choices.unknown_after),
+            log=EventLog(cast(Any, _Events(self.events))),
+            new_id=lambda: f"c{next(self._ids)}",
+            chance=self._random.random,
+        )
+
+    def restart(self) -> None:
+        """The process ends and another begins over the same ledger."""
+        self.judge.interrupted()
+        self.judge.restarted()
+        self.inner = self._open_ledger()
+        self.sync = self._built()
+
+    def delta(self) -> CycleReport | None:
+        return self._cycle("delta", Allowance(), self.sync.delta)
+
+    def reconcile(self) -> CycleReport | None:
+        return self._cycle("reconcile", Allowance(), self.sync.reconcile)
+
+    def nightly(self) -> CycleReport | None:
+        return self._cycle("full", Allowance(), lambda: self.sync.full(asked="schedule"))
+
+    def resync(self, *, adopt: int | None = None, allow: int | None = None, patience: int = 8) -> str:
+        """A manual resync, waiting as the daemon would; how it ended, "waiting" or "crashed"."""
+        allowance = Allowance(adopt=adopt, withdrawals=allow)
+        resync = Resync(self.sync, allowance, now=self.clock.now(), asked="resync #1")
+        for _ in range(patience):
+            ended = self._cycle("resync", allowance, lambda: resync.step(self.clock.now()) or "waiting")
+            if ended is None:
+                return "crashed"
+            if not isinstance(ended, str):
+                return ended.state.value
+            self.clock.advance(DELTA)
+        return "waiting"
+
+    def full_size(self) -> int:
+        """How many records a full load would hold now; looking changes nothing."""
+        before = self.inner.load()
+        found = self.sync.preview()
+        after = self.inner.load()
+        assert (before.rows, before.state) == (after.rows, after.state), "`plan` wrote to the ledger"
+        return len(found.full.records)
+
+    def _cycle(self, job: str, allowance: Allowance, step: Callable[[], Result]) -> Result | None:
+        run = self.judge.begin_run(job, allowance)
+        self.hubject.run = run.number
+        try:
+            result = step()
+        except CrashNow:
+            self.crashes += 1
+            self.restart()
+            return None
+        except LedgerError:  # the daemon logs it and goes on
+            self.judge.interrupted()
+            return None
+        if isinstance(result, CycleReport):
+            self._fresh(result, struck=bool(run.struck))
+        return result
+
+    # what must hold
+
+    def check(self) -> None:
+        """After every step."""
+        self.judge.compare(self.inner.load(), self.hubject.statuses())
+        assert not self.hubject.decider.journal.broken, list(self.hubject.decider.journal.broken)
+
+    def rows(self) -> dict[str, EvseRow]:
+        return self.inner.load().rows
+
+    def _fresh(self, report: CycleReport, *, struck: bool) -> None:
+        """P1: a cycle in which nothing went wrong leaves nothing behind but what it may."""
+        read = self.backend.last
+        if struck or report.failures or read is None:
+            return
+        seen = {key_of(str(record.evse_id)) for record in read.records if record not in self.backend.odd}
+        self.diverging(only=seen, removals=False)
+
+    def diverging(self, *, only: set[str] | None = None, removals: bool = True) -> None:
+        """Fail if Hubject shows anything but what the backend says, where nothing justifies it."""
+        rows, wanted, truth = self.rows(), self.backend.wanted(), self.hubject.statuses()
+        for key in only if only is not None else {*rows, *wanted}:
+            row = rows.get(key)
+            if row is not None and (row.quarantine or row.withheld or row.in_doubt_since is not None):
+                continue
+            if key in self.judge.disturbed and not removals:
+                continue
+            target = wanted.get(key)
+            if target is None and key not in self.judge.known:
+                continue  # held since before us, and never ours: only a full load that is allowed removes it
+            if target is None and (not removals or self.choices.missing is Missing.KEEP):
+                continue
+            held = truth.get(key, "EvseNotFound")
+            assert held == (target or "EvseNotFound"), f"P1: {key} is {held}, should be {target}: {row}"
+
+    # the end
+
+    def calm_down(self) -> None:
+        """Everything works again; a few hours pass; what may converge must have converged."""
+        self.boundaries.armed = None
+        self.hubject.faults.clear()
+        self.hubject.body_limit = None
+        self.backend.failing = False
+        self.backend.hidden.clear()
+        settle = self.choices.settle
+        self._pass(settle + 1, 2 * settle, 3700.0)  # in doubt; missing; given a rest
+        self._pass(10 * settle, settle + 1, 61.0)
+        self._reconcile()
+        self._pass(61.0, settle + 1)
+        self.check()
+        doubtful = [row for row in self.rows().values() if row.in_doubt_since is not None and not row.withheld]
+        assert not doubtful, f"still in doubt: {doubtful}"
+        self._withheld_for_a_reason()
+        self.diverging()
+
+    def cure(self) -> None:
+        """Hubject takes every EVSE again; a day passes; nobody is left in quarantine, and it is quiet."""
+        self.hubject.bad.clear()
+        for _ in range(3):
+            self.clock.advance(86_400.0)
+            self._reconcile()
+        self._pass(61.0, 61.0)
+        self.check()
+        wanted = self.backend.wanted()
+        stuck = [
+            row
+            for row in self.rows().values()
+            if row.quarantine and wanted.get(row.key) and row.cause is not Cause.UNMAPPED and not row.withheld
+        ]
+        assert not stuck, f"P5: still quarantined: {stuck}"
+        self.diverging()
+        self._quiet()
+
+    def person(self) -> None:
+        """Somebody repairs the source and allows the rest: Hubject holds exactly what the backend says."""
+        for wire, status in self.backend.evses.items():
+            if status == "KAPUTT":
+                self.backend.evses[wire] = "AVAILABLE"
+        self._pass(61.0, 61.0)
+        if self.choices.missing is Missing.KEEP:
+            return
+        for _ in range(3):
+            ended = self.resync(adopt=self.full_size(), allow=1000)
+            if ended == "done":
+                break
+        assert ended == "done", ended
+        self.check()
+        truth = {key: status for key, status in self.hubject.statuses().items() if status != "EvseNotFound"}
+        wanted = {key: status for key, status in self.backend.wanted().items() if status}
+        assert truth == wanted, "a full load was applied, and Hubject holds something else"
+        self._quiet()
+
+    def _pass(self, *seconds: float) -> None:
+        for wait in seconds:
+            self.clock.advance(wait)
+            self.delta()
+            self.check()
+
+    def _reconcile(self) -> None:
+        for _ in range(2):
+            self.reconcile()
+            self.check()
+            self.clock.advance(61.0)
+
+    def _quiet(self) -> None:
+        """A healthy system finds nothing and sends nothing."""
+        before = self.hubject.requests
+        report = self.reconcile()
+        assert report is not None
+        assert (report.found, self.hubject.requests - before) == ({}, 0), (
+            f"{report.found}, {self.hubject.requests - before} requests"
+        )
+
+    def _withheld_for_a_reason(self) -> None:
+        """Only withdrawals and mass changes to Unknown are ever withheld; they stay as Hubject has them."""
+        wanted, truth = self.backend.wanted(), self.hubject.statuses()
+        for key, row in self.rows().items():
+            if not row.withheld or row.quarantine:
+                continue
+            reason = {"withdrawal": (None,), "mass_unknown": ("Unknown",)}.get(row.withheld)
+            if reason is not None:
+                assert wanted.get(key) in reason, f"withheld without reason: {row}"
+            if row.status is not None:
+                assert truth.get(key) == row.status.value, f"withheld, and changed all the same: {row}"
