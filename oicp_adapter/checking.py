@@ -44,10 +44,15 @@ def findings(wiring: Wiring, key: str) -> Iterator[Finding]:
         verdict="ok",
         text=f"{operator.id} ({operator.name}) at {base_url(wiring.settings)}",
     )
-    yield from _guarded(key, "certificate", lambda: _certificate(wiring, key))
-    yield from _guarded(key, "ledger", lambda: _ledger(wiring, key))
-    yield from _guarded(key, "source", lambda: _source(wiring, key))
-    yield from _guarded(key, "hubject", lambda: _hubject(wiring, key))
+    yield from (certificate := _guarded(key, "certificate", lambda: _certificate(wiring, key)))
+    yield from (ledger := _guarded(key, "ledger", lambda: _ledger(wiring, key)))
+    sound = ledger[0].verdict != "failed"  # a broken one is told once; the source is mapped without it
+    yield from _guarded(key, "source", lambda: _source(wiring, key, with_ledger=sound))
+    if certificate[0].verdict != "failed":
+        yield from _guarded(key, "hubject", lambda: _hubject(wiring, key))
+    else:
+        text = "not tried without a usable certificate"
+        yield Finding(operator=key, what="hubject", verdict="failed", text=text, exit_code=2)
 
 
 def _guarded(key: str, what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
@@ -105,8 +110,8 @@ def _ledger(wiring: Wiring, key: str) -> list[Finding]:
     return [Finding(operator=key, what="ledger", verdict="ok", text=text + pushing)]
 
 
-def _source(wiring: Wiring, key: str) -> list[Finding]:
-    with wiring.preview(key) as operator_sync:
+def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
+    with wiring.preview(key, with_ledger=with_ledger) as operator_sync:
         seen = operator_sync.preview()
     read, fleet = seen.read, seen.fleet
     source = Finding(
@@ -123,7 +128,7 @@ def _source(wiring: Wiring, key: str) -> list[Finding]:
 
 def _mapping(key: str, fleet: MappedFleet) -> Finding:
     counts = Counter(one.status.value if one.status else "not published" for one in fleet.desired.values())
-    text = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing"
+    text = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to publish"
     problems = [f"unmapped {one.value!r} ({one.count})" for one in fleet.unmapped]
     fixes = [one.hint for one in fleet.unmapped]
     if fleet.rejected:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from oicp_adapter.errors import AdapterError
+from oicp_adapter.errors import AdapterError, worst_exit_code
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +90,20 @@ def named_fields(given: list[str]) -> dict[str, str]:
             )
         fields[ours.strip()] = theirs.strip()
     return fields
+
+
+def for_each(keys: Sequence[str], do: Callable[[str], int]) -> int:
+    """Do it for every operator: one that fails is told, and keeps no other from it. Returns the worst exit code."""
+    codes, told = [], set()
+    for key in keys:
+        try:
+            codes.append(do(key))
+        except AdapterError as error:
+            codes.append(error.exit_code)
+            if str(error) not in told:  # a damaged ledger is nobody's in particular
+                talk(f"oicp-adapter: {key}: {error}" if len(keys) > 1 else f"oicp-adapter: {error}")
+                told.add(str(error))
+    return worst_exit_code(codes)
 
 
 def talk(text: str) -> None:

@@ -15,15 +15,14 @@ from oicp_adapter.cli.common import (
     data_json,
     looking,
     settings_of,
-    table,
     talk,
     verb,
 )
-from oicp_adapter.errors import worst_exit_code
+from oicp_adapter.errors import ConfigurationError, worst_exit_code
 
 if TYPE_CHECKING:
     from oicp_adapter.checking import Finding
-    from oicp_adapter.sync.explaining import EvseFacts
+    from oicp_adapter.sync.explaining import EvseFacts, PushFacts
 
 
 @verb
@@ -79,28 +78,33 @@ def explain(
     settings = settings_of(context, config)
     from oicp_adapter.core.ids import InvalidId, parse_evse_id
 
-    try:
-        key = parse_evse_id(evse_id).key
-    except InvalidId as error:
-        talk(f"oicp-adapter: {error}")
-        return 2
-    found = []
     with looking(settings) as wiring:
-        for operator in settings.operators:
-            facts = wiring.explain(operator, key)
-            if facts is not None:
-                found.append(facts)
+        refused = [line for operator in settings.operators for line in wiring.refused(operator, evse_id)]
+        try:
+            key = parse_evse_id(evse_id).key
+        except InvalidId as error:
+            found = []
+            if not refused:
+                raise ConfigurationError(str(error)) from None
+        else:
+            found = [facts for operator in settings.operators if (facts := wiring.explain(operator, key))]
     if as_json:
         data_json(found)
-    for facts in found if not as_json else ():
-        _show_evse(facts)
-    if not found:
+    else:
+        for facts in found:
+            _show_evse(facts)
+    for line in refused:
+        talk(line)
+    if not found and not refused:
         talk(
             f"nothing is known about {evse_id}: no read had it, and nothing was pushed for it\n"
-            "  fix: `oicp-adapter quarantine list` has what could not be published; check the spelling"
+            "  fix: check the spelling; `oicp-adapter plan` reads the source anew"
         )
         return 1
     return 0
+
+
+_PRESENCE = {"unknown": "not certain"}
 
 
 def _show_evse(facts: EvseFacts) -> None:
@@ -109,9 +113,10 @@ def _show_evse(facts: EvseFacts) -> None:
     for name, text in (
         ("source says", facts.source_says),
         ("rule", facts.rule),
+        ("read", facts.source_read_at),
         ("source's time", facts.source_time),
         ("missing since", facts.missing_since),
-        ("Hubject holds", f"{facts.hubject_holds} ({facts.presence})"),
+        ("Hubject holds", f"{facts.hubject_holds} ({_PRESENCE.get(facts.presence, facts.presence)})"),
         ("acknowledged", facts.acknowledged_at),
         (
             "confirmed",
@@ -124,17 +129,14 @@ def _show_evse(facts: EvseFacts) -> None:
         ("next", facts.next),
     ):
         if text:
-            out.print(f"  {name:<15} {text}", markup=False)
-    if facts.history:
-        rows = table("when", "action", "status", "outcome", "code", "Process-ID", "because")
-        for push in facts.history:
-            rows.add_row(
-                push.at,
-                push.action,
-                push.status,
-                push.outcome,
-                push.code,
-                push.process_id or "-",
-                push.reason,
-            )
-        out.print(rows)
+            out.print(f"  {name:<15} {text}", markup=False, soft_wrap=True)
+    for number, push in enumerate(facts.history):
+        out.print(f"  {'pushes' if number == 0 else '':<15} {_push(push)}", markup=False, soft_wrap=True)
+
+
+def _push(push: PushFacts) -> str:
+    """One push on two lines that can be copied: a Process-ID folded in a table cannot."""
+    answer = f"{push.outcome} {push.code}".strip()
+    process = f", Process-ID {push.process_id}" if push.process_id else ""
+    why = push.reason if push.outcome == "applied" or not push.text else f"{push.reason}; answer: {push.text}"
+    return f"{push.at} {push.action} {push.status}: {answer}{process}\n{'':20}{why}"

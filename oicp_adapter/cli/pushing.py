@@ -16,11 +16,12 @@ from oicp_adapter.cli.common import (
     chosen,
     data,
     data_json,
+    for_each,
     settings_of,
     talk,
     verb,
 )
-from oicp_adapter.errors import SourceError, worst_exit_code
+from oicp_adapter.errors import SourceError
 
 if TYPE_CHECKING:
     from oicp_adapter.sync.report import CycleReport
@@ -44,6 +45,7 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
     clock, log = SystemClock(stop), configure_log(settings)
     with ExitStack() as stack:
         wiring = stack.enter_context(Wiring(settings, clock=clock, log=log, stop=stop))
+        wiring.verify_any_tls_files()
         operators = []
         for key in settings.operators:
             stack.enter_context(wiring.lock(key, verb="run"))
@@ -75,21 +77,24 @@ def sync(
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.wiring import Wiring, configure_log
 
-    reports = {}
+    reports: dict[str, CycleReport] = {}
     clock, log = SystemClock(), configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())
+
+    def one(key: str) -> int:
+        with wiring.lock(key, verb="sync"), wiring.operator(key) as operator_sync:
+            report = reports[key] = operator_sync.delta(force=True)
+        if not as_json:
+            data(f"{key}: {sentence(report)}")
+            explain(report)
+        return report.exit_code
+
     with Wiring(settings, clock=clock, log=log) as wiring:
-        for key in keys:
-            with wiring.lock(key, verb="sync"), wiring.operator(key) as operator_sync:
-                reports[key] = operator_sync.delta(force=True)
+        code = for_each(keys, one)
     if as_json:
         data_json(
             {key: {**report.summary(), "exit_code": report.exit_code} for key, report in reports.items()}
         )
-    else:
-        for key, report in reports.items():
-            data(f"{key}: {sentence(report)}")
-            explain(report)
-    return worst_exit_code(report.exit_code for report in reports.values())
+    return code
 
 
 @verb
@@ -132,17 +137,17 @@ def resync(
     if dry_run:
         from oicp_adapter.cli.reading import preview
 
-        return worst_exit_code(
-            [
-                preview(settings, key, adopt=adopt, allow_withdrawal=allow_withdrawal, as_json=as_json)
-                for key in keys
-            ]
+        return for_each(
+            keys,
+            lambda key: preview(
+                settings, key, adopt=adopt, allow_withdrawal=allow_withdrawal, as_json=as_json
+            ),
         )
     from oicp_adapter.cli.following import ask
 
     arguments = {"adopt": adopt, "allow_withdrawal": allow_withdrawal}
-    return worst_exit_code(
-        [ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json) for key in keys]
+    return for_each(
+        keys, lambda key: ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json)
     )
 
 

@@ -14,13 +14,14 @@ from oicp_adapter.cli.common import (
     console,
     data,
     data_json,
+    for_each,
     looking,
     settings_of,
     table,
     talk,
     verb,
 )
-from oicp_adapter.errors import CertificateError, worst_exit_code
+from oicp_adapter.errors import CertificateError
 
 if TYPE_CHECKING:
     from oicp_adapter.settings import Settings
@@ -45,11 +46,9 @@ def plan(
     Exit code 3 if a guard would refuse it. Examples: oicp-adapter plan · oicp-adapter plan slb --json
     """
     settings = settings_of(context, config)
-    return worst_exit_code(
-        [
-            preview(settings, key, adopt=None, allow_withdrawal=None, as_json=as_json)
-            for key in chosen(settings, operator)
-        ]
+    return for_each(
+        chosen(settings, operator),
+        lambda key: preview(settings, key, adopt=None, allow_withdrawal=None, as_json=as_json),
     )
 
 
@@ -103,12 +102,13 @@ def _plan_facts(seen: Preview) -> dict[str, object]:
 
 
 def _show_plan(key: str, seen: Preview) -> None:
+    from rich.markup import escape
+
     plan, out = seen.decision.plan, console()
     rows = table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
     for change in plan.changes[:SHOWN]:
-        rows.add_row(
-            change.wire_id, change.action, change.previous or "-", change.status or "-", change.reason
-        )
+        was, becomes = change.previous or "-", change.status or "-"
+        rows.add_row(change.wire_id, change.action, was, becomes, escape(change.reason))
     if plan.changes:
         out.print(rows)
         if len(plan.changes) > SHOWN:
@@ -234,6 +234,8 @@ def quarantine_list(
     Examples: oicp-adapter quarantine list · oicp-adapter quarantine list slb --json
     """
     settings = settings_of(context, config)
+    from rich.markup import escape
+
     from oicp_adapter.sync.facts import refused_facts
 
     found = []
@@ -248,7 +250,11 @@ def quarantine_list(
         data("nothing is quarantined")
         return 0
     rows = table("operator", "EvseID", "refused by", "why", "since", "next try")
-    for one in found:
-        rows.add_row(one.operator, one.evse_id or one.origin, one.by, one.why, one.since, one.next_try or "-")
-    console().print(rows)
+    out = console()
+    for one in found[:SHOWN]:
+        evse = escape(one.evse_id or one.origin)
+        rows.add_row(one.operator, evse, one.by, escape(one.why), one.since, one.next_try or "-")
+    out.print(rows)
+    if len(found) > SHOWN:
+        out.print(f"and {len(found) - SHOWN} more (all with --json)")
     return 0

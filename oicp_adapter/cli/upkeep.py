@@ -17,12 +17,13 @@ from oicp_adapter.cli.common import (
     OperatorArgument,
     chosen,
     data,
+    for_each,
     looking,
     settings_of,
     talk,
     verb,
 )
-from oicp_adapter.errors import ConfigurationError, worst_exit_code
+from oicp_adapter.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from oicp_adapter.settings import Settings
@@ -105,11 +106,9 @@ def quarantine_retry(
         key = None if evse_id is None else parse_evse_id(evse_id).key
     except InvalidId as error:
         raise ConfigurationError(str(error)) from None
-    return worst_exit_code(
-        [
-            ask(settings, one, "retry", {"evse": key}, wait=True, as_json=as_json)
-            for one in chosen(settings, operator)
-        ]
+    return for_each(
+        chosen(settings, operator),
+        lambda one: ask(settings, one, "retry", {"evse": key}, wait=True, as_json=as_json),
     )
 
 
@@ -181,8 +180,9 @@ def ledger_distrust(
     settings = settings_of(context, config)
     from oicp_adapter.cli.following import ask
 
-    return worst_exit_code(
-        [ask(settings, key, "distrust", {}, wait=True, as_json=as_json) for key in chosen(settings, operator)]
+    return for_each(
+        chosen(settings, operator),
+        lambda key: ask(settings, key, "distrust", {}, wait=True, as_json=as_json),
     )
 
 

@@ -53,15 +53,19 @@ class HubClient:
         clock: Clock,
         stopping: Callable[[], bool] = lambda: False,
         on_retry: OnRetry | None = None,
+        files_later: bool = False,
     ) -> None:
-        """Raises ConfigurationError for an unusable address, CertificateError for unusable TLS files."""
+        """Raises ConfigurationError for an unusable address, CertificateError for unusable TLS files.
+
+        `files_later`: the TLS files are read by the first push; unusable ones make it STOPPED.
+        """
         _check_address(options)
         self._options = options
         self._clock = clock
         self._on_retry = on_retry
         self._pacer = Pacer(options.calls_per_minute, clock=clock, stopping=stopping)
         self._deadline = Deadline(clock)
-        self._context: ssl.SSLContext | None = self._load_context()
+        self._context: ssl.SSLContext | None = None if files_later else self._load_context()
         self._client: httpx.Client | None = None
 
     def seed(self, call_times: Iterable[float]) -> None:

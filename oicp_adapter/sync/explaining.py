@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from oicp_adapter.core.plan import Mode, PlanPolicy, make_plan
+from oicp_adapter.core.ids import InvalidId, parse_evse_id
+from oicp_adapter.core.model import Rejected
+from oicp_adapter.core.plan import Missing, Mode, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.sync.facts import time_text
 
@@ -33,7 +35,10 @@ class EvseFacts(msgspec.Struct, frozen=True, kw_only=True):
     source_says: str
     """The value and the status it maps to."""
     rule: str
+    source_read_at: str | None
+    """The last read that had it."""
     source_time: str | None
+    """The source's own time of its last change."""
     missing_since: str | None
     hubject_holds: str
     presence: str
@@ -54,9 +59,10 @@ def explained(
     history: Iterable[PushFacts],
     *,
     policy: PlanPolicy,
+    stopped: str | None,
     now: float,
 ) -> EvseFacts:
-    """Everything known about one EVSE."""
+    """Everything known about one EVSE. `stopped`: why nothing at all is pushed for the operator now."""
     full = state.last_full_at
     confirmed = full is not None and row.status_at is not None and full > row.status_at and row.acknowledged
     return EvseFacts(
@@ -64,6 +70,7 @@ def explained(
         evse_id=row.wire_id,
         source_says=f"{row.value or '(no value)'} → {row.desired or 'not published'}",
         rule=row.rule,
+        source_read_at=time_text(state.last_read_at if row.first_missing is None else row.last_seen),
         source_time=time_text(row.source_time),
         missing_since=time_text(row.first_missing),
         hubject_holds=row.status or "nothing acknowledged",
@@ -74,9 +81,27 @@ def explained(
         quarantine=_quarantine(row),
         withheld=row.withheld or None,
         waiting_since=time_text(row.changed_at),
-        next=_next(row, policy, now=now),
+        next=_next(row, policy, stopped=stopped, now=now),
         history=list(history),
     )
+
+
+def refusals(operator: str, evse_id: str, rejected: Iterable[tuple[Rejected, float]]) -> list[str]:
+    """The source's records with this id that cannot be published, each with the reason."""
+    wanted = _identity(evse_id)
+    return [
+        f"{one.evse_id} ({operator}): not publishable since {time_text(since)}: {one.reason}"
+        for one, since in rejected
+        if one.evse_id and _identity(one.evse_id) == wanted
+    ]
+
+
+def _identity(evse_id: str) -> str:
+    """Equal for two spellings of one id; an invalid one is as it is written."""
+    try:
+        return parse_evse_id(evse_id).key
+    except InvalidId:
+        return evse_id.strip()
 
 
 def _quarantine(row: EvseRow) -> str | None:
@@ -90,10 +115,12 @@ def _quarantine(row: EvseRow) -> str | None:
     )
 
 
-def _next(row: EvseRow, policy: PlanPolicy, *, now: float) -> str:
+def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) -> str:
     """What a cycle would do with it now."""
     if row.withheld:
         return f"nothing while the {row.withheld} guard withholds it"
+    if stopped:
+        return f"nothing for now: {stopped}"
     if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
         return f"pushed again with its latest status after {time_text(row.in_doubt_since + policy.settle)}"
     plan = make_plan([row], policy, now=now, complete=True, mode=Mode.DELTA)
@@ -102,8 +129,21 @@ def _next(row: EvseRow, policy: PlanPolicy, *, now: float) -> str:
         return f"{change.action} to {change.status or 'nothing'} with the next delta: {change.reason}"
     if row.quarantine is not None:
         return f"tried again alone at {time_text(row.quarantine.retry_at)}, or when its status changes"
+    if row.first_missing is not None:
+        return _leaving(row, policy)
+    if row.status is not row.desired and row.changed_at is not None:
+        return f"update to {row.desired} after {time_text(row.changed_at + policy.hold_available)} (hold_available)"
     if row.reassert_at is not None:
         return f"asserted once more after {time_text(row.reassert_at)}, because it was in doubt"
-    if row.first_missing is not None and row.held:
-        return "withdrawn when a complete read misses it again, unless it comes back"
     return "nothing: Hubject holds what the source says"
+
+
+def _leaving(row: EvseRow, policy: PlanPolicy) -> str:
+    """What becomes of an EVSE that the source has no longer, or no longer publishes."""
+    assert row.first_missing is not None
+    if not row.held:
+        return "nothing: the source does not publish it, and neither does Hubject"
+    if policy.missing is Missing.KEEP:
+        return 'nothing: gone from the source, kept at Hubject with its last status (missing = "keep")'
+    after = time_text(row.first_missing + policy.missing_after)
+    return f"withdrawn when a complete read after {after} misses it again"

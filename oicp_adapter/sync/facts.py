@@ -190,6 +190,17 @@ def ailing(
     return None
 
 
+def standstill(state: OperatorState, *, mode: str, paused: Pause | None, now: float) -> str | None:
+    """Why nothing at all is pushed for the operator now; None if it is."""
+    if mode != "push":
+        return f'mode is "{mode}"'
+    if paused is not None:
+        return pause_text(paused)
+    if state.trouble is not None and now < state.trouble.next_try:
+        return f"{state.trouble.text} (next try {time_text(state.trouble.next_try)})"
+    return None
+
+
 def pause_text(pause: Pause) -> str:
     """Who paused, until when and why."""
     until = "until somebody resumes" if pause.until is None else f"until {time_text(pause.until)}"

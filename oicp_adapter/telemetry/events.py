@@ -228,6 +228,12 @@ EVSE_MISSING_KEPT = _warning(
     'EVSEs are gone from the source, and `missing = "keep"` keeps their last status at Hubject.',
     "Decide: remove the setting, or restore them in the source.",
 )
+CERTIFICATE_UNUSABLE = _error(
+    "certificate.unusable",
+    "At the start the operator's certificate, key or CA bundle cannot be used: its source is read, but nothing can be "
+    "pushed. The other operators are not affected.",
+    "Follow the line's fix. The files are read again at the next probe (an hour at most) or at a restart.",
+)
 CERTIFICATE_EXPIRES = _warning(
     "certificate.expires", "The client certificate expires soon.", "Order a new one from Hubject now."
 )

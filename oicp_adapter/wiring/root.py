@@ -35,8 +35,8 @@ from oicp_adapter.settings.schedule import Interval
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.delivery import CyclePolicy
-from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained
-from oicp_adapter.sync.facts import time_text
+from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained, refusals
+from oicp_adapter.sync.facts import standstill, time_text
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
@@ -144,9 +144,9 @@ class Wiring:
             ledger.close()
 
     @contextmanager
-    def preview(self, key: str) -> Iterator[OperatorSync]:
+    def preview(self, key: str, *, with_ledger: bool = True) -> Iterator[OperatorSync]:
         """One operator's use cases for looking only; an empty picture where there is no ledger yet."""
-        ledger = self.ledger(key) if self.has_ledger() else None
+        ledger = self.ledger(key) if with_ledger and self.has_ledger() else None
         try:
             yield self._sync(key, ledger=ledger or MemoryLedger(), hub=NoHub(), progress=no_progress)
         finally:
@@ -154,11 +154,12 @@ class Wiring:
                 ledger.close()
 
     def jobs(self, key: str) -> OperatorJobs:
-        """One operator for the daemon."""
+        """One operator for the daemon. One with unusable TLS files runs, too: it reads and maps, and its first push
+        begins to probe until they are right. It must not keep the others down."""
         operator = self.settings.operators[key]
-        ledger, hub = self.ledger(key), self._hub(key)
+        ledger, hub = self.ledger(key), self._hub(key, files_later=True)
         hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
-        self._warn_of_expiry(key)
+        self._warn_of_certificate(key)
 
         def upkeep() -> None:
             ledger.prune(self._clock.now())
@@ -198,8 +199,16 @@ class Wiring:
             )
             for entry in ledger.history(evse_key, HISTORY_SHOWN)
         ]
+        now = self._clock.now()
+        stopped = standstill(
+            picture.state, mode=self.settings.operators[key].mode, paused=ledger.paused(now=now), now=now
+        )
         policy = self._plan_policy(key)
-        return explained(key, row, picture.state, history, policy=policy, now=self._clock.now())
+        return explained(key, row, picture.state, history, policy=policy, stopped=stopped, now=now)
+
+    def refused(self, key: str, evse_id: str) -> list[str]:
+        """Why records with this id cannot be published, in words; empty if there are none."""
+        return refusals(key, evse_id, self.ledger(key).rejected())
 
     def certificate(self, key: str) -> CertificateFacts | None:
         """What the operator's client certificate says; None on plain http."""
@@ -290,6 +299,17 @@ class Wiring:
             chance=random.SystemRandom().random,
         )
 
+    def verify_any_tls_files(self) -> None:
+        """Raises the first operator's CertificateError if no operator has TLS files to push with."""
+        errors = []
+        for key in self.settings.operators:
+            try:
+                self.verify_tls_files(key)
+            except CertificateError as error:
+                errors.append(error)
+        if len(errors) == len(self.settings.operators):
+            raise errors[0]
+
     def verify_tls_files(self, key: str) -> None:
         """Load the operator's TLS files as a push would. Raises CertificateError."""
         tls = tls_options(self.settings, key)
@@ -305,7 +325,7 @@ class Wiring:
         """Shake hands with Hubject without a request. Raises HubFailed, CertificateError."""
         return handshake(hub_options(self.settings, key), now=self._clock.now())
 
-    def _hub(self, key: str) -> HubClient:
+    def _hub(self, key: str, *, files_later: bool = False) -> HubClient:
         log = self._log.bind(operator=key)
 
         def on_retry(answer: Answer, wait: float) -> None:
@@ -319,8 +339,20 @@ class Wiring:
             )
 
         return HubClient(
-            hub_options(self.settings, key), clock=self._clock, stopping=self._stop.is_set, on_retry=on_retry
+            hub_options(self.settings, key),
+            clock=self._clock,
+            stopping=self._stop.is_set,
+            on_retry=on_retry,
+            files_later=files_later,
         )
+
+    def _warn_of_certificate(self, key: str) -> None:
+        try:
+            self.verify_tls_files(key)
+        except CertificateError as error:
+            self._log.emit(events.CERTIFICATE_UNUSABLE, operator=key, text=error.message, fix=error.hint)
+        else:
+            self._warn_of_expiry(key)
 
     def _warn_of_expiry(self, key: str) -> None:
         try:
