@@ -81,7 +81,7 @@ def set_up(operator: Operator, fleet: dict[str, str], step: dict[str, Any]) -> N
     if "hubject" in step:
         operator.hub.held = {wire(name): EvseStatus(one) for name, one in spread(step["hubject"]).items()}
     if "no_evse_data" in step:
-        operator.hub.no_data = {wire(name) for name in step["no_evse_data"]}
+        operator.hub.no_data = {wire(name) for name in spread(dict.fromkeys(step["no_evse_data"], ""))}
     operator.hub.names = step.get("names", operator.hub.names)
     operator.hub.script = [answer(words) for words in step.get("answers", [])]
 
