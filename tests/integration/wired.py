@@ -57,10 +57,19 @@ class Wired:
         self.clock = clock
         self.lines = Lines()
         self.source = MemorySource()
-        self.line = Line(simulator, clock)
+        self._choices = choices
         self._seen = 0
-        world = World(source=self.source, hub=self.line, ledger=ledger, clock=clock, lines=self.lines)
-        self.sync = wired(choices, world)
+        self.line = Line(simulator, clock)
+        self.start()
+
+    def start(self) -> None:
+        """A new process over the same ledger; also after a crash."""
+        self.line.close()
+        self.line = Line(self.simulator, self.clock)
+        world = World(
+            source=self.source, hub=self.line, ledger=self.ledger, clock=self.clock, lines=self.lines
+        )
+        self.sync = wired(self._choices, world)
 
     def has(self, fleet: Mapping[str, str]) -> None:
         """From now on the source has exactly this: EVSE → value."""
