@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from oicp_adapter.simulator import Fault
 from oicp_adapter.telemetry.events import CATALOGUE
-from tests.acceptance.fleet import fleet, published
+from tests.acceptance.fleet import fleet, published, replace
 from tests.acceptance.house import House, wait_until
 
 SUMMARY = {
@@ -73,6 +73,22 @@ def test_data_goes_to_stdout_and_talk_to_stderr(house: House) -> None:
     refused = house.call("resync", "slb", "--dry-run", "--adopt", "7")
     assert "--adopt 2" in refused.err
     assert "--adopt 2" not in refused.out
+
+
+def test_text_from_outside_is_shown_as_it_is(house: House) -> None:
+    # In the field: a backend's free text looks like a terminal's markup, and the on-call engineer sees a traceback.
+    house.exports(fleet(2))
+    export = house.export.read_text().replace("DE*SLB*E0001*1", "[/red]").replace("AVAILABLE", "[/b] out [x]")
+    replace(house.export, export)
+    house.configure()
+    plan = house.call("plan")
+    assert plan.code == 3
+    assert "[/b] out [x]" in plan.err
+    assert house.call("sync").code == 3
+    listed = house.call("quarantine", "list")
+    assert listed.code == 0
+    assert "[/red]" in listed.out
+    assert house.call("status").code == 0
 
 
 def test_log_lines_are_json_catalogued_and_lead_from_the_cycle_to_hubjects_process_id(house: House) -> None:
