@@ -24,7 +24,7 @@ ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     OICP_ADAPTER_CONFIG=/etc/oicp-adapter/adapter.toml \
     OICP_ADAPTER__LEDGER__URL=sqlite:////var/lib/oicp-adapter/ledger.db
-RUN useradd --system --uid 10001 --home-dir /var/lib/oicp-adapter --create-home oicp-adapter
+RUN useradd --uid 10001 --home-dir /var/lib/oicp-adapter --create-home oicp-adapter
 COPY --from=build /app /app
 USER 10001
 WORKDIR /var/lib/oicp-adapter
