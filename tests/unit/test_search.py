@@ -8,7 +8,7 @@ import pytest
 
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.messages import PushRequest
-from tests.fakes.answers import TOO_LARGE, UNREACHABLE, refused
+from tests.fakes.answers import IN_DOUBT, TOO_LARGE, UNREACHABLE, refused
 from tests.fakes.hub import FakeHub
 from tests.fakes.operator import PREFIX, Choices, Operator, wire
 
@@ -279,16 +279,16 @@ def test_an_outage_in_the_middle_of_the_search_begins_again_with_one_record() ->
 
 
 def test_with_nothing_but_suspects_left_the_first_request_after_a_rest_is_one_record() -> None:
-    # As above, when the search had run out of time before Hubject failed.
+    # As above, when what was sent last is in doubt and only the rest of the search may be sent.
     operator, hub = an_operator(Choices(search_for=4.0))
     hub.refuses, hub.seconds = {"E005": refused("022")}, 3.0
     operator.has(fleet(*names(64)))
     operator.delta()
-    hub.script = [UNREACHABLE]
+    hub.script = [IN_DOUBT, IN_DOUBT]
     operator.delta(after=10)
     hub.requests.clear()
     operator.delta(after=10)
-    assert len(hub.requests[0].records) == 1
+    assert brief(hub.requests)[:2] == ["insert E033", "insert E034-E064"]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 10])
