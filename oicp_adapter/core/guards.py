@@ -100,7 +100,9 @@ def withdrawal_guard(
         return None
     earlier = len(account - fresh)
     total = earlier + len(fresh)
-    base = max(grown(state, published(rows), now=now).largest.values())
+    # Before the first acknowledgement the fleet to compare with is what the source has, for all we know at Hubject.
+    perhaps = sum(1 for row in rows if row.may_be_shown and not row.held)
+    base = max(grown(state, published(rows) + perhaps, now=now).largest.values())
     if total <= policy.withdrawal_count or total <= policy.withdrawal_share * base:
         return None
     names = [row.wire_id for row in rows if row.key in fresh]

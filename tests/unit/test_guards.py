@@ -294,3 +294,10 @@ def test_a_row_is_forgotten_when_nothing_of_it_matters(more: dict[str, Any], for
     # The guard's account loses its entries with the rows; or the ledger grows for ever.
     given = row("E1", **({"presence": Presence.ABSENT, "status": None, "first_missing": NOW} | more))
     assert forgettable(given, now=NOW) is forgotten
+
+
+def test_on_a_first_run_the_removed_are_compared_with_the_fleet_the_source_has() -> None:
+    # A first load of a fleet with a few REMOVED EVSEs is refused, because nothing is published yet.
+    unknown = [row(f"E{number}", status=None, presence=Presence.UNKNOWN) for number in range(100)]
+    assert guard(10, unknown) is None
+    assert guard(11, unknown) is not None
