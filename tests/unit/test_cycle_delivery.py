@@ -305,3 +305,55 @@ def test_what_hubject_applies_later_than_settle_is_cured_by_the_re_assertion() -
     operator.hub.held[wire("E1")] = EvseStatus.OCCUPIED  # the lost request, applied only now
     operator.reconcile(after=540)
     assert operator.holds()["E1"] == "Available"
+
+
+# --- runs that end: sync from cron ------------------------------------------------------------------------
+
+
+def test_runs_that_end_go_on_waiting_where_the_last_one_stopped() -> None:
+    # From cron every minute, each run waits anew and ends before settle is over: in doubt for ever.
+    operator = Operator(Choices(settles_anew=False))
+    operator.published(FLEET)
+    operator.has({**FLEET, "E1": "CHARGING"})
+    operator.hub.script = [IN_DOUBT]
+    assert operator.delta(after=10).exit_code == 4
+    operator.forget()
+    sent = []
+    for _ in range(4):
+        operator.start()
+        operator.delta(after=20)
+        sent.append(operator.sent())
+    assert sent == [[], [], ["update E1=Occupied"], []]
+
+
+def test_what_a_killed_run_left_open_waits_from_the_next_run_on() -> None:
+    # Nobody knows when the killed run sent its last byte, and the old request overtakes the new one.
+    operator = Operator(Choices(settles_anew=False))
+    operator.published(FLEET)
+    operator.has({**FLEET, "E1": "CHARGING"})
+    operator.hub.script = [KILLED_AFTER]
+    with pytest.raises(Crash):
+        operator.delta(after=10)
+    operator.forget()
+    sent = []
+    for _ in range(5):
+        operator.start()
+        operator.delta(after=20)
+        sent.append(operator.sent())
+    assert sent == [[], [], [], ["update E1=Occupied"], []]
+
+
+def test_a_daemon_that_starts_waits_anew_in_full() -> None:
+    # The clock was set while it was down: settle looks over, and is not.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({**FLEET, "E1": "CHARGING"})
+    operator.hub.script = [IN_DOUBT]
+    operator.delta(after=10)
+    operator.forget()
+    operator.start()
+    operator.delta(after=3600)
+    operator.delta(after=50)
+    assert operator.sent() == []
+    operator.delta(after=10)
+    assert operator.sent() == ["update E1=Occupied"]
