@@ -6,6 +6,7 @@ does the work, coalescing pokes; when such a thread dies the process ends.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 import threading
@@ -22,6 +23,8 @@ from oicp_adapter.sync.cycle import Mapper
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
+GLANCE = 0.1
+"""Seconds between looks at a worker that is ending."""
 WATCH_INTERVAL = 0.5
 """Seconds between looks at the workers."""
 
@@ -44,6 +47,7 @@ class Daemon:
         self._log = log
         self._stop = stop
         self._grace = grace
+        self._impatient = False
         self._clock = clock
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._workers = [Worker(jobs, clock=clock, log=log, stop=stop) for jobs in operators]
@@ -129,12 +133,19 @@ class Daemon:
                 worker.use(*fresh[worker.jobs.name])
         self._log.emit(events.CONFIGURATION_RELOADED, operators=sorted(fresh))
 
+    def _asked_again(self) -> bool:
+        """A second Ctrl-C: the person does not want to wait for the grace time."""
+        with contextlib.suppress(queue.Empty):
+            self._impatient |= self._signals.get_nowait() in (signal.SIGINT, signal.SIGTERM)
+        return self._impatient
+
     def _end(self) -> int:
         self._stop.set()
         self._scheduler.shutdown(wait=False)
         give_up_at = self._clock.monotonic() + self._grace
         for worker in self._workers:
-            worker.join(max(0.0, give_up_at - self._clock.monotonic()))
+            while worker.is_alive() and self._clock.monotonic() < give_up_at and not self._asked_again():
+                worker.join(GLANCE)
         hanging = [worker.jobs.name for worker in self._workers if worker.is_alive()]
         if hanging:
             self._log.emit(events.DAEMON_GRACE_OVER, operators=hanging, grace=self._grace)

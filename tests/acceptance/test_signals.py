@@ -78,6 +78,23 @@ def test_a_push_longer_than_grace_ends_with_1_and_is_made_good_by_the_next_start
     assert house.holds() == published(evses)
 
 
+def test_a_second_ctrl_c_does_not_wait_for_the_push_in_flight(house: House) -> None:
+    # In the field: an engineer at a terminal stares at a program that ignores Ctrl-C for half a minute.
+    evses = fleet(10)
+    house.configure_quick(daemon__grace='"60s"', hubject__timeout='"60s"')
+    house.published(evses)
+    daemon = house.runs()
+    house.simulator.faults.add(Fault(kind="hang", apply=True, count=1))
+    house.exports(dict.fromkeys(evses, "CHARGING"))
+    wait_until(lambda: house.simulator.faults.hits["hang", "update"], "a push is in flight")
+    daemon.process.send_signal(signal.SIGINT)
+    daemon.waits_for("daemon.stopping")
+    began = time.monotonic()
+    assert daemon.ends(signal.SIGINT) == 1
+    assert time.monotonic() - began < 5
+    assert daemon.lines("daemon.grace_over")
+
+
 def test_sigusr1_asks_for_a_full_load(house: House) -> None:
     # In the field: `systemctl reload` or a colleague with `kill -USR1`, for certainty.
     evses = fleet(10)
