@@ -124,13 +124,18 @@ def data_json(value: object) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console for tables and progress."""
+    """A rich console. Its lines are never broken: a command that is can not be copied. Tables: `show`."""
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(
-        stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH, soft_wrap=not terminal
-    )
+    width = None if terminal else PIPE_WIDTH
+    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=not stderr)
+
+
+def show(rows: Table) -> None:
+    """Print a table on stdout, as wide as the terminal."""
+    out = console()
+    out.print(rows, soft_wrap=not out.is_terminal)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

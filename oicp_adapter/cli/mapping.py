@@ -168,7 +168,13 @@ def _read_file(
     if chosen is not None:
         kind = chosen.source.format if kind == "auto" else kind
         fields = {**chosen.source.fields, **fields}
-    return fleet_file(file, kind=kind, fields=fields).read(SystemClock().now())
+    try:
+        return fleet_file(file, kind=kind, fields=fields).read(SystemClock().now())
+    except (SourceError, ConfigurationError) as error:
+        if chosen is not None:
+            raise
+        hint = f"{error.hint}; without a configuration: --field OURS=THEIRS, --format F"
+        raise type(error)(error.message, hint=hint) from None
 
 
 def _from_stdin() -> list[dict[str, Any]]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oicp_adapter.cli.common import console, data, data_json, talk
+from oicp_adapter.cli.common import console, data, data_json, show, table, talk
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from oicp_adapter.core.model import SourceRead
     from oicp_adapter.core.rules import MappingRules
     from oicp_adapter.core.trial import Outcome, Trial
@@ -59,10 +57,10 @@ def show_fleet(read: SourceRead, rules: MappingRules, *, as_json: bool) -> int:
         f"{trial.records} records ({whole}), {trial.evses} EVSEs of {', '.join(owners)}; "
         f"{len(trial.rejected)} not publishable, {trial.duplicates} given more than once"
     )
-    table = _table("status", "EVSEs", "value", "rule", "because")
+    rows = table("status", "EVSEs", "value", "rule", "because")
     for one in trial.outcomes[:SHOWN]:
-        table.add_row(one.status, str(one.evses), escape(one.value), escape(one.rule), one.because)
-    out.print(table)
+        rows.add_row(one.status, str(one.evses), escape(one.value), escape(one.rule), one.because)
+    show(rows)
     if len(trial.outcomes) > SHOWN:
         out.print(f"and {len(trial.outcomes) - SHOWN} more rules (all with --json)")
     out.print(
@@ -86,22 +84,12 @@ def show_entries(vocabulary: str, rules: MappingRules, *, as_json: bool) -> int:
     from oicp_adapter.core.vocabulary import load_vocabulary
 
     found = load_vocabulary(vocabulary)
-    rows = entries(vocabulary, rules)
+    listed = entries(vocabulary, rules)
     if as_json:
-        data_json({"vocabulary": found.name, "title": found.title, "level": found.level, "values": rows})
+        data_json({"vocabulary": found.name, "title": found.title, "level": found.level, "values": listed})
         return 0
-    table = _table("value", "status", "because", "source", title=f"{found.name}: {found.title}")
-    for row in rows:
-        table.add_row(escape(row.value), row.status, row.because, escape(row.source or row.rule))
-    console().print(table)
+    rows = table("value", "status", "because", "source", title=f"{found.name}: {found.title}")
+    for row in listed:
+        rows.add_row(escape(row.value), row.status, row.because, escape(row.source or row.rule))
+    show(rows)
     return 0
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

@@ -17,6 +17,7 @@ from oicp_adapter.cli.common import (
     for_each,
     looking,
     settings_of,
+    show,
     table,
     talk,
     verb,
@@ -110,7 +111,7 @@ def _show_plan(key: str, seen: Preview) -> None:
         was, becomes = change.previous or "-", change.status or "-"
         rows.add_row(change.wire_id, change.action, was, becomes, escape(change.reason))
     if plan.changes:
-        out.print(rows)
+        show(rows)
         if len(plan.changes) > SHOWN:
             out.print(f"and {len(plan.changes) - SHOWN} more (all with --json)")
     out.print(
@@ -234,8 +235,6 @@ def quarantine_list(
     Examples: oicp-adapter quarantine list · oicp-adapter quarantine list slb --json
     """
     settings = settings_of(context, config)
-    from rich.markup import escape
-
     from oicp_adapter.sync.facts import refused_facts
 
     found = []
@@ -249,12 +248,9 @@ def quarantine_list(
     if not found:
         data("nothing is quarantined")
         return 0
-    rows = table("operator", "EvseID", "refused by", "why", "since", "next try")
-    out = console()
     for one in found[:SHOWN]:
-        evse = escape(one.evse_id or one.origin)
-        rows.add_row(one.operator, evse, one.by, escape(one.why), one.since, one.next_try or "-")
-    out.print(rows)
+        again = f", next try {one.next_try}" if one.next_try else ""
+        data(f"{one.operator} {one.evse_id or one.origin}: {one.by}, since {one.since}{again}: {one.why}")
     if len(found) > SHOWN:
-        out.print(f"and {len(found) - SHOWN} more (all with --json)")
+        data(f"and {len(found) - SHOWN} more (all with --json)")
     return 0

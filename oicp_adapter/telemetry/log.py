@@ -6,6 +6,7 @@ The danger: a secret in a line. Nothing here ever logs settings, headers or requ
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -88,7 +89,8 @@ def configure(
         processors += [_in_order]
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        processors += [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=22)]
+        colours = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        processors += [structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=22, sort_keys=False)]
     logger = structlog.wrap_logger(
         structlog.PrintLogger(out),
         processors=processors,
