@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import EnumType
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import yaml
 from pydantic.fields import FieldInfo
 
 from oicp_adapter.core.vocabulary import Row, Stance, Target, Vocabulary, load_vocabulary, vocabulary_names
@@ -25,6 +27,8 @@ from oicp_adapter.telemetry.events import CATALOGUE, Event
 
 SCRIPTS = Path(__file__).parent
 DOCS = SCRIPTS.parent / "docs"
+MATRIX = SCRIPTS.parent / "tests" / "scenarios" / "fault_matrix.yaml"
+GUARANTEES = DOCS / "guarantees.md"
 
 CONFIGURATION = """\
 # Configuration
@@ -92,10 +96,24 @@ def mapping() -> str:
     )
 
 
+def verification() -> str:
+    """The page about what proves the guarantees."""
+    page = (SCRIPTS / "verification.template.md").read_text(encoding="utf-8")
+    matrix = yaml.safe_load(MATRIX.read_text(encoding="utf-8"))
+    mistakes = tomllib.loads((SCRIPTS / "peers_mistakes.toml").read_text(encoding="utf-8"))["mistake"]
+    return (
+        page.replace("{{promises}}", "".join(_promises()))
+        .replace("{{overview}}", "".join(_overview(matrix)))
+        .replace("{{matrix}}", "\n".join(map(_outcome, matrix)))
+        .replace("{{mistakes}}", "".join(_mistakes(mistakes)))
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "logs.md": logs,
     "mapping.md": mapping,
+    "verification.md": verification,
 }
 
 
@@ -202,6 +220,64 @@ def _topic(topic: Mapping[str, Any]) -> str:
         f"### {topic['title']}\n\n**Here** {here}.\n\n**Others.** {topic['others']}\n\n"
         f"**To change it:** `{topic['change']}`.{' ' + topic['note'] if 'note' in topic else ''}\n"
     )
+
+
+def _promises() -> Iterator[str]:
+    """The proofs that the guarantees name, by promise."""
+    yield "| promise | tests |\n|---|---|\n"
+    sections = re.split(r"^## ", GUARANTEES.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for section in sections:
+        if proof := re.search(r"Proof[^:]*: (.*?)\n\n", section, flags=re.DOTALL):
+            title = section.partition("\n")[0]
+            tests = re.findall(r"`(tests/[^`]+)`", proof[1])
+            yield f"| {title} | {'<br>'.join(f'`{test}`' for test in tests)} |\n"
+
+
+def _overview(matrix: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The fault matrix with a row per fault, and in each cell what becomes of E1."""
+    yield "| answer or fault | insert | update | delete | fullLoad |\n|---|---|---|---|---|\n"
+    for outcome in matrix:
+        cells = " | ".join(
+            _brief(outcome["cells"][name]) for name in ("insert", "update", "delete", "fullLoad")
+        )
+        yield from (f"| {fault['seen']} | {cells} |\n" for fault in outcome["faults"])
+
+
+def _brief(cell: Mapping[str, Any]) -> str:
+    """What becomes of E1, and when it is sent again."""
+    known = cell["ledger"]["E1"]
+    if cell.get("full_load_heals"):
+        return "taken for gone"
+    if "in doubt" in known or "quarantined" in known:
+        state = "in doubt" if "in doubt" in known else "quarantined"
+    else:
+        state = "applied" if "Occupied" in known or known.startswith("absent -, missing") else "not applied"
+    again = next((text.partition(":")[0] for text in cell["then"] if "applied late" not in text), "")
+    return f"{state}, {again}" if again else state
+
+
+def _outcome(outcome: Mapping[str, Any]) -> str:
+    """One group of the fault matrix, with a row per action."""
+    seen = "".join(f"- {fault['seen']}\n" for fault in outcome["faults"])
+    text = f"### {outcome['outcome']}\n\n{outcome['about']}\n\n{seen}\n"
+    text += "| action | requests of the cycle | Hubject then holds | the ledger says | in the hour after |\n"
+    text += "|---|---|---|---|---|\n"
+    for action, cell in outcome["cells"].items():
+        ledger = "; ".join(f"{name} {known}" for name, known in cell["ledger"].items())
+        later = "<br>".join(cell["then"]) or "nothing"
+        later += "; the night's full load puts it right" if cell.get("full_load_heals") else ""
+        sends = "<br>".join(cell["sends"]) or "none arrives"
+        text += f"| {action} | {sends} | {cell['hubject'].replace(' ', ', ')} | {ledger} | {later} |\n"
+    return text
+
+
+def _mistakes(mistakes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| mistake | test |\n|---|---|\n"
+    for mistake in mistakes:
+        tests = "<br>".join(
+            f"`{test.partition('::')[2]}` in `{test.partition('::')[0]}`" for test in mistake["tests"]
+        )
+        yield f"| {mistake['said']} | {tests} |\n"
 
 
 def _sentence(text: str | None) -> str:

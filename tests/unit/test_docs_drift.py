@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,26 @@ def test_a_drifted_page_is_noticed_with_a_diff(
     page.write_text(page.read_text(encoding="utf-8").replace("`settle`", "`setle`"), encoding="utf-8")
     assert script.main(["--check"]) == 1
     assert "+- **`settle`**" in capsys.readouterr().out
+
+
+MISTAKES = tomllib.loads((ROOT / "scripts" / "peers_mistakes.toml").read_text(encoding="utf-8"))["mistake"]
+
+
+@pytest.mark.parametrize("test", sorted({test for mistake in MISTAKES for test in mistake["tests"]}))
+def test_every_test_that_stands_against_a_peer_s_mistake_exists(test: str) -> None:
+    # The page names a proof that was renamed, or removed.
+    file, _, name = test.partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_every_promise_has_its_proofs_on_the_page_about_verification() -> None:
+    # A promise whose paragraph is worded differently falls out of the table, and nobody misses it.
+    page = _script().verification()
+    promises = re.findall(
+        r"^## (P\d .*)$", (ROOT / "docs" / "guarantees.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(promises) == 8
+    assert all(f"| {promise} | `tests/" in page for promise in promises)
 
 
 @pytest.mark.parametrize("name", sorted(CONSTANTS))
