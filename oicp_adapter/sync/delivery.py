@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
@@ -96,11 +97,14 @@ class Delivery:
         `now` is the time of the read, however long reading and pushing take: one read is never two.
         """
         size_before = published(work.rows.values())
-        withdrawn_before = {key for key, row in work.rows.items() if row.withdrawn_at is not None}
+        work.withdrawn_before = frozenset(
+            key for key, row in work.rows.items() if row.withdrawn_at is not None
+        )
         decide = partial(self.decide, work, order, now=now, complete=bool(complete))
         decision = decide()
         resting = work.state.trouble
         if self._policy.observe:
+            report.observed = True
             work.state = replace(work.state, full_wanted="")
             self._herald.would_send(decision.plan, work)
         elif pause := self._paused(now):
@@ -110,8 +114,7 @@ class Delivery:
         else:
             decision = self._send(decide, work, order, report, now=now, complete=complete)
             self._settle_trouble(resting, work, report)
-        fresh = (row for row in work.rows.values() if row.withdrawn_at is not None)
-        report.withdrawn = sum(1 for row in fresh if row.key not in withdrawn_before)
+        report.withdrawn = work.withdrawn
         for refusal in decision.refusals:
             report.refuse(refusal)
         work.state = replace(work.state, mass_since=decision.mass_since)
@@ -123,7 +126,7 @@ class Delivery:
     def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
         """What would be sent, after the guards."""
         return self._decider.decide(
-            work.rows, work.state, now=now, complete=complete, mode=order.mode, allowance=order.allowance
+            work.rows, work.state, now=now, complete=complete, mode=order.mode, allowance=_left(order, work)
         )
 
     def _send(
@@ -164,7 +167,9 @@ class Delivery:
         if self._full_loader.suspended(work) and not order.manual:
             self._full_loader.roll(work, report)
         else:
-            self._full_loader.run(work, decision, order.allowance, now=now, complete=complete, report=report)
+            self._full_loader.run(
+                work, decision, _left(order, work), now=now, complete=complete, report=report
+            )
         self._ledger.save((), work.state)  # what replaces a full load has to outlive a crash
 
     def _end_of_rolling(self, decide: Callable[[], Decision], work: Work) -> None:
@@ -217,3 +222,11 @@ class Delivery:
                 fix=after.hint,
                 process_id=answer.process_id,
             )
+
+
+def _left(order: Order, work: Work) -> Allowance:
+    """What a person allowed is good for at most N in a run, however many requests it takes (P4)."""
+    allowed = order.allowance.withdrawals
+    if allowed is None:
+        return order.allowance
+    return msgspec.structs.replace(order.allowance, withdrawals=max(0, allowed - work.withdrawn))

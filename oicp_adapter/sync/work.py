@@ -51,5 +51,16 @@ class Work:
     """Acknowledged records by kind."""
     answered: bool = False
     """Hubject answered at least one request readably."""
+    withdrawn_before: frozenset[str] = frozenset()
+    """Keys in the guard's account when the cycle began."""
     stopped_by: Answer | None = None
     """The answer that ended sending early."""
+
+    @property
+    def withdrawn(self) -> int:
+        """EVSEs that entered the guard's account in this cycle."""
+        return sum(
+            1
+            for row in self.rows.values()
+            if row.withdrawn_at is not None and row.key not in self.withdrawn_before
+        )

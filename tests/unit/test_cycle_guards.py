@@ -11,8 +11,8 @@ from oicp_adapter.core.model import EvseStatus, SourceRead
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import CommandState
 from oicp_adapter.sync.resync import Resync
-from tests.fakes.answers import APPLIED_LATE, IN_DOUBT
-from tests.fakes.operator import Choices, Operator
+from tests.fakes.answers import APPLIED_LATE, IN_DOUBT, STOPPED
+from tests.fakes.operator import Choices, Operator, wire
 
 DAY = 86_400.0
 
@@ -239,3 +239,16 @@ def test_a_failed_read_plans_nothing_whatever_the_job(job: str) -> None:
     operator.source.failure = SourceError("no such file")
     report = {"delta": operator.delta, "reconcile": operator.reconcile, "full": operator.full}[job](after=600)
     assert (report.exit_code, operator.sent(), len(operator.holds())) == (5, [], 10)
+
+
+def test_what_a_person_allowed_is_good_for_at_most_that_many_in_the_whole_run() -> None:
+    # A resync takes four EVSEs as its probe and four more with its full load, because each looked like few enough.
+    operator = Operator()
+    operator.published(fleet(1, 20))
+    operator.hub.script = [STOPPED]
+    operator.has({**fleet(1, 4, "REMOVED"), **fleet(5, 20, "CHARGING")})
+    operator.delta(after=10)
+    operator.hub.no_data = {wire(name) for name in names(5, 8)}
+    report = operator.full(after=10, allow=4, force=True)
+    assert [refusal.guard.value for refusal in report.refusals] == ["withdrawal"]
+    assert shown(operator) == 16
