@@ -37,8 +37,8 @@ CONFIGURATION = """\
 
 One TOML file: the one given with `--config FILE`, else the one `OICP_ADAPTER_CONFIG` names, else
 `config/adapter.toml`. Relative paths in it start at its own directory; only for a file `config/adapter.toml`, however
-it is named, at the directory above. `config/adapter.example.toml` is a file to copy, with every key; `oicp-adapter init`
-writes a short one.
+it is named, at the directory above. `config/adapter.example.toml` is a file to copy, with every key; `oicp-adapter
+init` writes a short one.
 
 **Environment.** Every key can be set by a variable, which wins over the file: `OICP_ADAPTER__` and the path with two
 underscores between its parts. `OICP_ADAPTER__OPERATORS__SLB__SCHEDULE__DELTA=5s` sets `operators.slb.schedule.delta`.
