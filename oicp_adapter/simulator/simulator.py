@@ -147,9 +147,9 @@ class Simulator:
         self._hub.clear()
 
     def clear_journal(self) -> None:
-        """Forget what was seen, keep what is held."""
+        """Forget the requests seen; keep what is held, and the rules broken."""
         with self._hub.lock:
-            self._hub.journal.clear()
+            self._hub.journal.clear_requests()
 
     # -- what it saw, and what goes wrong ----------------------------------------------------------
 

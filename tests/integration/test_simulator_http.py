@@ -293,8 +293,9 @@ def test_the_control_pages_show_and_change_everything(client: Client) -> None:
     assert [entry["late"] for entry in client.control("journal")] == [False, False, True, False]
     client.control("journal/clear", {})
     assert (client.control("journal"), client.control("summary")["held"]) == ([], 1)
+    assert client.control("rules")[0]["rule"] == "liveness_call", "a test that looks on must not acquit"
     client.control("clear", {})
-    assert client.control("statuses") == {}
+    assert (client.control("statuses"), client.control("rules")) == ({}, [])
 
 
 @pytest.mark.parametrize(
