@@ -144,8 +144,11 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
             return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD
         withdraws = row.may_be_shown and row.desired is EvseStatus.EVSE_NOT_FOUND
         return (row.status if withdraws and not complete else row.desired) or Hold.HOLD
-    if not (complete and gone(row, policy, now=now)) or policy.missing is Missing.KEEP:
-        return row.status or (row.desired if row.in_doubt_since is not None else None) or Hold.HOLD
+    kept = row.status or (row.desired if row.in_doubt_since is not None else None) or Hold.HOLD
+    if not (complete and gone(row, policy, now=now)):
+        return kept
+    if policy.missing is Missing.KEEP and (kept is not Hold.HOLD or row.in_doubt_since is None):
+        return kept  # what is in doubt and has nothing to keep is withdrawn: else its doubt never ends
     if row.presence is Presence.ABSENT and not _due_again(row, now=now):
         return Hold.HOLD
     return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND

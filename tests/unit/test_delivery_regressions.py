@@ -141,3 +141,17 @@ def test_what_a_person_allowed_once_is_no_free_pass_after_it_may_have_come_back(
         world.clock.advance(SETTLE + 1)
         world.delta()
     assert list(world.hubject.statuses().values()) == ["Available"] * 4
+
+
+def test_a_doubt_ends_also_for_an_evse_that_is_to_be_kept_and_was_never_acknowledged() -> None:
+    # With missing = "keep" a lost insert whose EVSE then became PLANNED stayed in doubt for ever: exit code 4 each run.
+    world = adopted(choices=Choices(missing=Missing.KEEP))
+    new = evse(5)
+    world.backend.evses[new] = "AVAILABLE"
+    lose(world, arrival=0)
+    world.backend.evses[new] = "PLANNED"
+    for _ in range(3):
+        world.clock.advance(SETTLE + 1)
+        world.delta()
+    assert world.rows()[key_of(new)].in_doubt_since is None
+    assert world.hubject.statuses()[key_of(new)] == "EvseNotFound"
