@@ -91,7 +91,7 @@ BAD: dict[str, Callable[[list[tuple[int, str]]], answers.Answer]] = {
     "unknown code": lambda bad: answers.refusal("999", "Nobody knows"),
 }
 """How Hubject refuses a request because of EVSEs it does not take."""
-_NOT_THERE = ("603", "022")
+NOT_THERE = ("603", "022")
 """Said to a removal these mean that the EVSE is not there, which DESIGN section 2 takes at its word."""
 
 
@@ -299,7 +299,7 @@ class Hubject:
         at_fault = [
             (index, wire, self.bad[key])
             for index, (key, (wire, status)) in enumerate(push.items())
-            if key in self.bad and not (status == "EvseNotFound" and self.bad[key].startswith(_NOT_THERE))
+            if key in self.bad and not (status == "EvseNotFound" and self.bad[key].startswith(NOT_THERE))
         ]
         if not at_fault:
             return None
@@ -308,7 +308,7 @@ class Hubject:
 
     def _fault_for(self, push: StatusPush) -> Fault | None:
         for fault in self.faults:
-            if fault.kind.startswith(_NOT_THERE) and self.watch.is_removal(push):
+            if fault.kind.startswith(NOT_THERE) and self.watch.is_removal(push):
                 continue  # it would be a lie, and believed
             if fault.action in ("", push.action):
                 self.faults.remove(fault)

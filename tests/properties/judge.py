@@ -51,6 +51,8 @@ class Judge(Watch, Watcher):
     """The same of the last fullLoad: it concerns every EVSE, also those that have appeared since."""
     settled: set[str] = field(default_factory=set)
     """Keys that were in that doubt themselves, or have been acknowledged since."""
+    perhaps: set[str] = field(default_factory=set)
+    """Keys that Hubject may have, for all the ledger knew when the last push began."""
     in_flight: tuple[int, PushIntent] | None = None
     known: set[str] = field(default_factory=set)
     """Keys the ledger has had a row for."""
@@ -88,6 +90,7 @@ class Judge(Watch, Watcher):
 
     def begun(self, intent: PushIntent, picture: Picture) -> None:
         self.current = set(picture.rows)
+        self.perhaps = {key for key, row in picture.rows.items() if row.presence is Presence.UNKNOWN}
         self.known |= self.current
         self.rolling = picture.state.rolling_since is not None
         if intent.action is ActionType.FULL_LOAD:
@@ -180,10 +183,8 @@ class Judge(Watch, Watcher):
             if push.action == "fullLoad":
                 self.doubt.clear()
                 self.full_doubt = None
-                self.disturbed.clear()
             for key in push.keys:
                 self.doubt.pop(key, None)
-                self.disturbed.discard(key)
                 self.settled.add(key)
         elif http_status in (200, 400) or (http_status == 413 and len(push.keys) == 1):
             for key in push.keys:  # settle was over, and Hubject has spoken: refused, or not there
@@ -225,15 +226,17 @@ class Judge(Watch, Watcher):
             self.disturbed |= {
                 key for key in {*move.before, *move.after} if move.before.get(key) != move.after.get(key)
             }
-        left = {key for key in move.left if key in self.known}
+        left = {key for key in move.left if key in self.known and key not in self.disturbed}
+        if not beyond:
+            self.disturbed -= self.disturbed if move.push.action == "fullLoad" else set(move.push.keys)
         if run.allowance.adopt is not None and move.push.action == "fullLoad":
             left -= self.before_us
         if not beyond:
             run.left |= left
             if run.allowance.withdrawals is None:
                 self.gone.update(dict.fromkeys(left, now))
-        self.sizes.append((now, len((shown(move.before) & self.known) | set(self.doubt))))
-        self.sizes.append((now, len((shown(move.after) & self.known) | set(self.doubt))))
+        for statuses in (move.before, move.after):
+            self.sizes.append((now, len((shown(statuses) & self.known) | set(self.doubt) | self.perhaps)))
         limit = max(self.count, self.share * self._largest())
         lost = {key for key, at in self.gone.items() if now - at < WEEK - 15 * self.settle}
         assert len(lost) <= limit, f"P4: {len(lost)} EVSEs left within 7 days: {sorted(lost)}, {limit=}"

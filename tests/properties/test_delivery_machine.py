@@ -26,7 +26,7 @@ from oicp_adapter.core.model import SourceRecord
 from oicp_adapter.core.plan import Missing
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.ports import Ledger
-from tests.properties.hubject import BAD, ONE_SHOT, UNSENT, Fault, key_of
+from tests.properties.hubject import BAD, NOT_THERE, ONE_SHOT, UNSENT, Fault, key_of
 from tests.properties.virtual import BOUNDARIES, FULL_DISK_AT, START, Armed
 from tests.properties.world import OCPI, Choices, World, evse
 
@@ -62,6 +62,14 @@ mines = st.one_of(
 )
 jobs = st.sampled_from(["delta", "delta", "reconcile", "nightly"])
 pauses = st.sampled_from([1.0, 10.0, 31.0, 61.0, 61.0, 2 * SETTLE, 10 * SETTLE])
+THEMES = [
+    (kind, action)
+    for kind, action in itertools.product(ONE_SHOT, ("insert", "update", "delete", "fullLoad"))
+    if not (action == "delete" and kind.startswith(NOT_THERE))  # that is no fault: the removal is done
+]
+"""Every fault with every action: each sequence repeats one of them, so that none is met too seldom."""
+OFTEN = THEMES + 3 * [theme for theme in THEMES if theme[1] == "delete"]
+"""Removals are rare, and guarded."""
 ODD = (
     SourceRecord(evse_id="rubbish", status="AVAILABLE"),
     SourceRecord(evse_id="DE*XYZ*E1", status="AVAILABLE"),
@@ -79,6 +87,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.world = World()
         self.steps_forward = 3
         self.fresh = 0
+        self.theme = Fault(UNSENT)
         self.steps = 0
 
     def ledger(self) -> Callable[[], Ledger] | None:
@@ -90,20 +99,32 @@ class DeliveryMachine(RuleBasedStateMachine):
         preloaded=st.sampled_from([0, 3, 20]),
         semantics=st.sampled_from(["strict", "strict", "lenient"]),
         names_ids=st.booleans(),
-        missing=st.sampled_from(
-            [Missing.EVSE_NOT_FOUND, Missing.DELETE, Missing.EVSE_NOT_FOUND, Missing.DELETE, Missing.KEEP]
-        ),
+        missing=st.sampled_from([Missing.DELETE, Missing.EVSE_NOT_FOUND, Missing.DELETE, Missing.KEEP]),
         automatic=st.booleans(),
         unknown_after=st.sampled_from([None, None, 1800.0]),
         generous=st.booleans(),
         calls_per_minute=st.sampled_from([1900, 20, 1]),
         seed=st.integers(0, 9),
         warm=st.sampled_from([True, True, False]),
+        theme=st.builds(lambda pair, arrival: Fault(*pair, arrival), st.sampled_from(OFTEN), arrivals),
     )
-    def open(self, size: int, preloaded: int, warm: bool, generous: bool, **choices: object) -> None:
+    def open(
+        self,
+        size: int,
+        preloaded: int,
+        warm: bool,
+        generous: bool,
+        theme: Fault,
+        missing: Missing,
+        **choices: object,
+    ) -> None:
         self.size = size
+        self.theme = theme
+        if theme.action == "delete":
+            missing, generous = Missing.DELETE, True
         guards = GuardPolicy(withdrawal_share=0.9) if generous else GuardPolicy() if size > 20 else SMALL
-        self.world = World(Choices(guards=guards, settle=SETTLE, **choices), ledger=self.ledger())  # type: ignore[arg-type]
+        chosen = Choices(guards=guards, settle=SETTLE, missing=missing, **choices)  # type: ignore[arg-type]
+        self.world = World(chosen, ledger=self.ledger())
         self.world.backend.evses = {evse(number): "AVAILABLE" for number in range(size)}
         overlap = size // 2
         self.world.hubject.preload(
@@ -222,11 +243,14 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.fresh += fresh
         self._run_struck(job, faults, after)
 
-    @rule(job=jobs, faults=striking("", "", "delete"), chosen=some, restarted=st.booleans(), after=pauses)
+    @rule(job=jobs, faults=striking("", "delete"), chosen=some, restarted=st.booleans(), after=pauses)
     def goes_badly(
         self, job: str, faults: list[Fault], chosen: list[int], restarted: bool, after: float
     ) -> None:
-        self.some_vanish(chosen)
+        self._wake()
+        fleet = sorted(self.world.backend.evses)
+        for number in chosen[:3]:
+            self.world.backend.evses.pop(fleet[number % len(fleet)] if fleet else "", None)
         self.world.delta()
         self.world.clock.advance(61.0)
         if restarted:
@@ -268,7 +292,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def _run_struck(self, job: str, faults: list[Fault], after: float) -> None:
         self._wake()
-        self.world.hubject.faults += faults
+        self.world.hubject.faults += [self.theme, *faults]
         self._run(job)
         self.world.check()
         self._run("delta")
@@ -292,6 +316,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def _wake(self) -> None:
         """The backend can be read, and Hubject is not given a rest: else most faults would meet nobody."""
         self.world.backend.failing = False
+        self.world.backend.hidden.clear()
         trouble = self.world.inner.load().state.trouble
         if trouble is not None:
             self.world.clock.advance(max(0.0, trouble.next_try - self.world.clock.now()) + 1)
@@ -397,11 +422,7 @@ def test_the_same_holds_over_the_real_ledger() -> None:
 
 
 def _fault_table() -> dict[str, int]:
-    table = {}
-    for kind, action in itertools.product(ONE_SHOT, ("insert", "update", "delete", "fullLoad")):
-        if kind != UNSENT or action != "":
-            table[f"{kind} × {action}"] = SEEN[f"{kind} × {action}"]
-    return table
+    return {f"{kind} × {action}": SEEN[f"{kind} × {action}"] for kind, action in THEMES}
 
 
 def _summary() -> str:
