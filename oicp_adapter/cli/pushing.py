@@ -158,6 +158,8 @@ def sentence(report: CycleReport) -> str:
     parts = ["the source could not be read" if unreadable else f"read {report.read} records{incomplete}"]
     if report.full_load == "applied":
         parts.append(f"full load of {report.full_records} records applied")
+    elif report.nothing_sent:
+        parts.append(f"{report.changed} changes to send")
     else:
         parts.append(f"{report.acked} of {report.changed} changes acknowledged")
     for count, word in (
@@ -174,8 +176,8 @@ def sentence(report: CycleReport) -> str:
 
 def explain(report: CycleReport) -> None:
     """Refusals, failures, a pause and the quarantine, on stderr."""
-    if report.paused:
-        talk(f"warning: nothing was sent: {report.paused}")
+    if report.nothing_sent:
+        talk(f"warning: nothing was sent: {report.nothing_sent}")
     for refusal in report.refusals:
         talk(f"refused: {refusal.text}\n  fix: {refusal.hint}")
     for _, text, hint in report.failures:

@@ -61,10 +61,13 @@ def preview(
 
     with looking(settings) as wiring, wiring.preview(key) as operator_sync:
         seen = operator_sync.preview(Allowance(withdrawals=allow_withdrawal, adopt=adopt))
+        stopped = wiring.stopped(key, seen.state)
     if as_json:
-        data_json({"operator": key, **_plan_facts(seen)})
+        data_json({"operator": key, **_plan_facts(seen), "stopped": stopped})
     else:
         _show_plan(key, seen)
+        if stopped:
+            talk(f"note: none of it is sent now: {stopped}")
     return seen.report.exit_code
 
 

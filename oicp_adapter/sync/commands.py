@@ -9,7 +9,7 @@ from oicp_adapter.core.guards import Allowance
 from oicp_adapter.ports import CommandState
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.report import CycleReport
-from oicp_adapter.sync.resync import Ended, Resync
+from oicp_adapter.sync.resync import Ended, Resync, kept_back
 
 RESYNC, RETRY, DISTRUST = "resync", "retry", "distrust"
 
@@ -61,6 +61,8 @@ class Retry:
             text = "nothing is quarantined" if self._key is None else "this EVSE is not quarantined"
             return Ended(state=CommandState.DONE, exit_code=0, text=text)
         report = self._sync.reconcile()
+        if report.nothing_sent:
+            return kept_back(report, self._sync.operator)
         return _ended(report, f"{due} tried again; {report.quarantined} EVSEs are quarantined now")
 
 

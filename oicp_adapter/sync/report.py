@@ -34,6 +34,8 @@ class CycleReport:
     lag: float = 0.0
     paused: str = ""
     """Who paused the operator, until when and why; "" if nobody."""
+    observed: bool = False
+    """Mode "observe": nothing was sent."""
     found: dict[str, int] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
     full_load: str = ""
@@ -49,6 +51,11 @@ class CycleReport:
         """A guard said no; the same no from the delta and from the full load counts once."""
         if all(one.guard is not refusal.guard for one in self.refusals):
             self.refusals.append(refusal)
+
+    @property
+    def nothing_sent(self) -> str:
+        """Which choice of a person kept everything from being sent; "" if none did."""
+        return 'mode = "observe"' if self.observed else self.paused
 
     @property
     def exit_code(self) -> int:

@@ -46,15 +46,23 @@ class Resync:
         if self._allowance.withdrawals is not None:  # what was allowed is allowed once, not at every step
             left = max(0, self._allowance.withdrawals - report.withdrawn)
             self._allowance = msgspec.structs.replace(self._allowance, withdrawals=left)
-        if report.paused:
-            text = f"nothing was sent: {report.paused}\n  fix: oicp-adapter resume {self._sync.operator}"
-            return Ended(state=CommandState.REFUSED, exit_code=3, text=text)
+        if report.nothing_sent:
+            return kept_back(report, self._sync.operator)
         if report.full_load == POSTPONED and not report.failures and now < self._give_up_at:
             self.progress = f"waiting: {report.why}"
             return None
         if report.full_load != POSTPONED:
             self._sync.cancel_full()  # who asked is told how it ended; it must not come later as a surprise
         return ended(report)
+
+
+def kept_back(report: CycleReport, operator: str) -> Ended:
+    """A person's own choice kept everything from being sent; the way out is theirs, too."""
+    fix = f"oicp-adapter resume {operator}"
+    if report.observed:
+        fix = f'set operators.{operator}.mode = "push", then restart the daemon'
+    text = f"nothing was sent: {report.nothing_sent}\n  fix: {fix}"
+    return Ended(state=CommandState.REFUSED, exit_code=3, text=text)
 
 
 def ended(report: CycleReport) -> Ended:

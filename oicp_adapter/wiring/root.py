@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.plan import PlanPolicy
+from oicp_adapter.core.records import OperatorState
 from oicp_adapter.daemon import OperatorJobs
 from oicp_adapter.errors import CertificateError
 from oicp_adapter.hub import (
@@ -199,12 +200,21 @@ class Wiring:
             )
             for entry in ledger.history(evse_key, HISTORY_SHOWN)
         ]
-        now = self._clock.now()
-        stopped = standstill(
-            picture.state, mode=self.settings.operators[key].mode, paused=ledger.paused(now=now), now=now
+        return explained(
+            key,
+            row,
+            picture.state,
+            history,
+            policy=self._plan_policy(key),
+            stopped=self.stopped(key, picture.state),
+            now=self._clock.now(),
         )
-        policy = self._plan_policy(key)
-        return explained(key, row, picture.state, history, policy=policy, stopped=stopped, now=now)
+
+    def stopped(self, key: str, state: OperatorState) -> str | None:
+        """Why nothing at all is pushed for the operator now; None if it is."""
+        now = self._clock.now()
+        paused = self.ledger(key).paused(now=now) if self.has_ledger() else None
+        return standstill(state, mode=self.settings.operators[key].mode, paused=paused, now=now)
 
     def refused(self, key: str, evse_id: str) -> list[str]:
         """Why records with this id cannot be published, in words; empty if there are none."""
