@@ -262,6 +262,8 @@ class World:
         read = self.backend.last
         if struck or report.failures or read is None:
             return
+        if report.duration >= DeliveryPolicy.search_for:
+            return  # the search for records at fault ended with its time; the next cycle goes on
         seen = {key_of(str(record.evse_id)) for record in read.records if record not in self.backend.odd}
         self.diverging(only=seen, removals=False)
 
