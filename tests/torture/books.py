@@ -31,6 +31,8 @@ class Replayed:
     held: dict[str, str] = field(default_factory=dict)
     redundant: Counter[str] = field(default_factory=Counter)
     """Redundant pushes by EvseID."""
+    answers: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    """The same by Process-ID (None: not answered as Hubject answers) and EvseID."""
 
 
 def replay(journal: Iterable[Entry]) -> Replayed:
@@ -56,6 +58,7 @@ def _apply(seen: Replayed, entry: Entry) -> int:
     noops = [evse_id for evse_id, status in entry.records if seen.held.get(evse_id) == status]
     if not entry.late:  # one that comes late was no redundant push when it was sent
         seen.redundant.update(noops)
+        seen.answers.update((entry.process_id, evse_id) for evse_id in noops)
     seen.held.update(entry.records)
     return len(noops)
 
@@ -75,9 +78,20 @@ class Doubts:
     rolled: int = 0
     """Cycles' worth of rolling resyncs: the most pushes of one EVSE for that reason."""
 
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Process-ID and EVSE key → why the EVSE was pushed."""
+
+    def why(self, replayed: Replayed) -> Counter[str]:
+        """Redundant pushes by the reason the ledger gives."""
+        found: Counter[str] = Counter()
+        for (process_id, evse_id), count in replayed.answers.items():
+            reason = self.reasons.get((process_id or "", _key(evse_id)), "its answer was lost")
+            found[reason] += count
+        return found
+
     def allowed(self, evse_id: str) -> int:
         """Redundant pushes that may be."""
-        key = evse_id.replace("*", "")
+        key = _key(evse_id)
         return 2 * (self.doubted[key] + self.full_loads) + self.refused[key] + self.rolled
 
 
@@ -102,7 +116,18 @@ def doubts(ledger: Path) -> Doubts:
             doubted=by_evse(_DOUBTFUL),
             refused=by_evse(_REFUSED),
             rolled=max(by_evse("reason = 'rolling resync'").values(), default=0),
+            reasons={
+                (process_id, key): reason
+                for process_id, key, reason in connection.execute(
+                    "SELECT process_id, key, reason FROM push JOIN push_record ON push_id = push.id"
+                )
+            },
         )
+
+
+def _key(evse_id: str) -> str:
+    """As the ledger writes it: ISO ids are the same with and without `*`."""
+    return evse_id.replace("*", "")
 
 
 def excess(redundant: Counter[str], known: Doubts) -> dict[str, tuple[int, int]]:

@@ -232,6 +232,7 @@ def main(kills: int, *, seed: int) -> int:
         ("requests, of which full loads", outcome.requests, outcome.full_loads),
         ("pushes in doubt, of which full loads", known.pushes, known.full_loads),
         ("redundant pushes, the most of one EVSE", redundant.total(), max(redundant.values(), default=0)),
+        *((f"  {reason}", count) for reason, count in known.why(outcome.replayed).most_common()),
         ("EVSEs with more than doubt explains", len(outcome.too_often)),
         ("divergent EVSEs", len(outcome.divergent)),
     )

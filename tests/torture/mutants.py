@@ -120,7 +120,7 @@ class Copy:
         environment = kept | {
             "PYTHONPATH": str(self.place),
             "PYTHONDONTWRITEBYTECODE": "1",  # an edit within a second would go unnoticed
-            "OICP_NOSHRINK": "1",
+            "OICP_NO_SHRINK": "1",
         }
         command = [sys.executable, *words]
         return subprocess.run(

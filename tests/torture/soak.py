@@ -34,8 +34,8 @@ from tests.torture.books import busiest_minute, divergent, doubts, excess, hasty
 from tests.torture.fleet import RestlessFleet
 from tests.torture.table import rows, say
 
-EVSES, CHANGES, FAULTS = 10_000, 20, 0.05
-"""The fleet; changes per second; share of requests that is hit."""
+EVSES, CHANGES, FAULTS = 10_000, 20, 0.06
+"""The fleet; changes per second; share of requests that is hit, a little more than 5 % because of the lulls."""
 FULL_LOAD_EVERY, STOPPING_EVERY = 120, 150
 """Seconds between full loads asked for by SIGUSR1, and between faults that only a person (or a restart) cures."""
 LULL = (20, 28, 36)
@@ -234,6 +234,7 @@ class Soak:
             ("pushes in doubt, of which full loads", known.pushes, known.full_loads),
             ("EVSEs quarantined in between", log.events["evse.quarantined"]),
             ("redundant pushes, the most of one EVSE", again.redundant.total(), _most(again.redundant)),
+            *((f"  {reason}", count) for reason, count in known.why(again).most_common()),
             ("busiest minute", f"{busiest} requests"),
             ("lag p50, p99, most", *(f"{percentile(log.lags, share):.1f} s" for share in (0.5, 0.99, 1))),
             ("cycle p50, p99", *(f"{percentile(log.durations, share):.2f} s" for share in (0.5, 0.99))),
