@@ -1,0 +1,225 @@
+"""What `status`, `quarantine list` and `health` tell, in the words of the on-call engineer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from oicp_adapter.core.guards import Guard
+from oicp_adapter.core.model import ActionType, EvseStatus, Rejected
+from oicp_adapter.core.records import (
+    EvseRow,
+    Notice,
+    OpenPush,
+    OperatorState,
+    Picture,
+    Presence,
+    Quarantine,
+    Trouble,
+)
+from oicp_adapter.ports import AuditEntry, JobRecord, Pause
+from oicp_adapter.sync.facts import OperatorFacts, ailing, operator_facts, refused_facts, standstill
+
+T0 = 1_795_192_516.0
+"""2026-11-20T16:35:16Z"""
+PAUSE = Pause(since=T0, until=T0 + 3600, reason="works", by="ann@host")
+TROUBLE = Trouble(
+    permanent=True,
+    code="017",
+    text="the OperatorID does not match",
+    hint="compare",
+    since=T0 - 60,
+    failures=3,
+    next_try=T0 + 60,
+)
+REFUSED = Quarantine(
+    code="603",
+    text="no EVSE data",
+    process_id="p-1",
+    since=T0,
+    retry_at=T0 + 900,
+    attempts=2,
+    status=EvseStatus.AVAILABLE,
+)
+
+
+def row(name: str, **changes: Any) -> EvseRow:
+    settled = EvseRow(
+        key=name,
+        wire_id=f"DE*ABC*{name}",
+        source_id=f"DE*ABC*{name}",
+        presence=Presence.PRESENT,
+        status=EvseStatus.AVAILABLE,
+        desired=EvseStatus.AVAILABLE,
+    )
+    return replace(settled, **changes)
+
+
+def facts(*rows: EvseRow, state: OperatorState | None = None, **more: Any) -> OperatorFacts:
+    opened = more.pop("open_pushes", ())
+    picture = Picture(rows={one.key: one for one in rows}, state=state or OperatorState(), open_pushes=opened)
+    given: dict[str, Any] = {
+        "rejected": 0,
+        "holder": None,
+        "days_left": None,
+        "automatic_baseline": False,
+        "mode": "push",
+        "paused": None,
+        "audit": [],
+    }
+    return operator_facts(picture, more.pop("jobs", []), **(given | more))
+
+
+def test_only_what_hubject_acknowledged_is_said_to_be_held() -> None:
+    # A status in doubt is counted as held, and the doubt goes unnoticed.
+    found = facts(
+        row("E1"),
+        row("E2", status=EvseStatus.OCCUPIED),
+        row("E3", in_doubt_since=T0, presence=Presence.UNKNOWN),
+        row("E4", quarantine=REFUSED),
+        row("E5", status=None, presence=Presence.ABSENT),
+    )
+    assert found.held == {"Available": 1, "Occupied": 1}
+    assert (found.in_doubt, found.quarantined) == (1, 1)
+
+
+def test_what_is_in_flight_or_was_when_the_process_died_is_in_doubt() -> None:
+    # After a crash `status` says that all is settled, until the next start.
+    push = OpenPush(push_id=1, action=ActionType.UPDATE, keys=("E1",))
+    assert facts(row("E1"), row("E2"), open_pushes=(push,)).in_doubt == 1
+
+
+def test_the_backlog_is_what_waits_and_could_go() -> None:
+    # What a guard or the quarantine keeps back never ends, and an alert on the backlog would never either.
+    waiting = {"desired": EvseStatus.OCCUPIED, "changed_at": T0}
+    found = facts(
+        row("E1", **waiting),
+        row("E2", **waiting, quarantine=REFUSED),
+        row("E3", **waiting, withheld="withdrawal"),
+    )
+    assert (found.backlog, found.withheld) == (1, {"DE*ABC*E3": "withdrawal"})
+
+
+def test_missing_counts_only_what_hubject_shows() -> None:
+    # EVSEs that were withdrawn years ago are missing for ever.
+    gone = row("E2", first_missing=T0, status=EvseStatus.EVSE_NOT_FOUND)
+    assert facts(row("E1", first_missing=T0), gone).missing == 1
+
+
+def test_a_standing_refusal_is_told_with_its_fix_and_a_passing_one_is_not() -> None:
+    # The override command must be on the screen of whoever asks why EVSEs are withheld.
+    def notice(text: str) -> Notice:
+        return Notice(signature="s", since=T0, logged_at=T0, text=text, fix="resync abc --allow-withdrawal 7")
+
+    state = OperatorState(
+        notices={Guard.WITHDRAWAL: notice("7 would leave"), Guard.ADOPT_COUNT: notice("no")}
+    )
+    (refusal,) = facts(state=state).refusals
+    assert (refusal.guard, refusal.text, refusal.since) == (
+        "withdrawal",
+        "7 would leave",
+        "2026-11-20T16:35:16Z",
+    )
+    assert refusal.fix == "resync abc --allow-withdrawal 7"
+
+
+@pytest.mark.parametrize(
+    ("state", "automatic", "expected"),
+    [
+        (OperatorState(baseline="adopted", baseline_at=T0), False, "adopted at 2026-11-20T16:35:16Z"),
+        (OperatorState(), False, "unknown: no full load is sent until `resync OPERATOR --adopt N`"),
+        (OperatorState(), True, "unknown; the next full load makes it known (first_full_load = automatic)"),
+    ],
+)
+def test_the_baseline_says_what_ends_it(state: OperatorState, automatic: bool, expected: str) -> None:
+    # Weeks without a full load, because nobody knew that one waits for them.
+    assert facts(state=state, automatic_baseline=automatic).baseline == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (OperatorState(), "never read"),
+        (OperatorState(last_read_at=T0, last_complete_at=T0), "read 2026-11-20T16:35:16Z, complete"),
+        (OperatorState(last_read_at=T0, last_complete_at=T0 - 1), "read 2026-11-20T16:35:16Z, not complete"),
+        (
+            OperatorState(last_read_at=T0 - 9, source_failing_since=T0),
+            "unreadable since 2026-11-20T16:35:16Z",
+        ),
+    ],
+)
+def test_the_source_is_told_as_it_is(state: OperatorState, expected: str) -> None:
+    # "complete" about a read that was cut lets people trust what is missing.
+    assert facts(state=state).source == expected
+
+
+def test_trouble_with_hubject_says_since_when_how_often_and_what_to_do() -> None:
+    # 03:00: is it them or us, and does it come back by itself?
+    told = facts(state=OperatorState(trouble=TROUBLE)).hubject or ""
+    for word in ("does not match", "since 2026-11-20T16:34:16Z", "3 failures", "16:36:16Z", "fix: compare"):
+        assert word in told
+
+
+def test_a_pause_its_mode_its_people_and_its_jobs_are_told() -> None:
+    # The picture stands still, and nothing on the screen says why.
+    jobs = [JobRecord(job="delta", succeeded_at=T0, failures=2, error="disk full", next_run_at=T0 + 10)]
+    audit = [AuditEntry(at=T0, by="ann@host", what="resumed")]
+    found = facts(mode="observe", paused=PAUSE, audit=audit, jobs=jobs)
+    assert (found.mode, found.paused) == ("observe", "paused by ann@host until 2026-11-20T17:35:16Z: works")
+    assert found.audit == ["2026-11-20T16:35:16Z ann@host: resumed"]
+    (job,) = found.jobs
+    assert (job.job, job.last_success, job.last_failure) == ("delta", "2026-11-20T16:35:16Z", None)
+    assert (job.failures, job.error, job.next_run) == (2, "disk full", "2026-11-20T16:35:26Z")
+
+
+def test_the_quarantine_has_hubjects_refusals_and_then_ours() -> None:
+    # What is not published must be on the list, whoever refused it.
+    picture = Picture(rows={"E1": row("E1", quarantine=REFUSED), "E2": row("E2")}, state=OperatorState())
+    rejected = [(Rejected(evse_id="", reason="no EvseID", origin="line 9"), T0 - 60)]
+    hubject, ours = refused_facts("abc", picture, rejected)
+    assert (hubject.by, hubject.evse_id, hubject.why) == ("Hubject", "DE*ABC*E1", "603 no EVSE data")
+    assert (hubject.process_id, hubject.attempts, hubject.next_try) == ("p-1", 2, "2026-11-20T16:50:16Z")
+    assert (ours.by, ours.evse_id, ours.origin, ours.why) == ("validation", "", "line 9", "no EvseID")
+    assert (ours.since, ours.next_try) == ("2026-11-20T16:34:16Z", None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "paused", "trouble", "expected"),
+    [
+        ("push", None, None, None),
+        ("observe", PAUSE, TROUBLE, 'mode is "observe"'),
+        ("push", PAUSE, TROUBLE, "paused by ann@host until 2026-11-20T17:35:16Z: works"),
+        ("push", None, TROUBLE, "the OperatorID does not match (next try 2026-11-20T16:36:16Z)"),
+        ("push", None, replace(TROUBLE, next_try=T0), None),
+    ],
+    ids=["nothing", "observe", "pause", "trouble", "trouble that is due"],
+)
+def test_why_nothing_is_pushed(
+    mode: str, paused: Pause | None, trouble: Trouble | None, expected: str | None
+) -> None:
+    # A person's own choice comes first: it does not end by itself.
+    assert standstill(OperatorState(trouble=trouble), mode=mode, paused=paused, now=T0) == expected
+
+
+@pytest.mark.parametrize(
+    ("running_since", "succeeded", "failed", "healthy"),
+    [
+        (None, T0, None, False),
+        (T0 - 10, None, None, True),
+        (T0 - 301, None, None, False),
+        (T0 - 9000, T0 - 299, None, True),
+        (T0 - 9000, T0 - 301, None, False),
+        (T0 - 9000, T0 - 9000, T0 - 5, True),
+        (T0 - 10, T0 - 9000, None, True),
+    ],
+    ids=["not running", "started", "never worked", "works", "stuck", "fails", "restarted after a long stop"],
+)
+def test_health_is_whether_jobs_come_to_an_end(
+    running_since: float | None, succeeded: float | None, failed: float | None, healthy: bool
+) -> None:
+    # A stuck daemon stays; or one that works while Hubject is down is restarted for ever.
+    jobs = [JobRecord(job="delta", succeeded_at=succeeded, failed_at=failed), JobRecord(job="full")]
+    found = ailing(jobs, running_since=running_since, patience=300, now=T0)
+    assert (found is None) == healthy
