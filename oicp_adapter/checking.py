@@ -102,6 +102,7 @@ def _certificate(wiring: Wiring, key: str) -> list[Finding]:
 
 def _ledger(wiring: Wiring, key: str) -> list[Finding]:
     if not wiring.has_ledger():
+        wiring.verify_ledger_place()
         text = "none yet: the first run makes it, and begins with an unknown baseline"
     else:
         text = f"{len(wiring.ledger(key).load().rows)} EVSEs known"

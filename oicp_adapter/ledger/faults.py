@@ -6,6 +6,7 @@ The danger: a full disk or a damaged file that looks like a bug, or worse like a
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,14 @@ def from_system(error: OSError, path: Path) -> LedgerError:
         text = f"the directory of the ledger {what}: {path.parent}"
         return LedgerNotWritable(text, hint="create it, or correct ledger.url")
     return LedgerNotWritable(f"the ledger cannot be written: {path} ({error.strerror})", hint=_PERMIT)
+
+
+def verify_place(path: Path) -> None:
+    """Raises LedgerNotWritable if no ledger could be made there; makes none."""
+    with translated(path):
+        os.stat(path.parent / ".")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @contextmanager

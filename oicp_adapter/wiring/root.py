@@ -25,6 +25,7 @@ from oicp_adapter.hub import (
 )
 from oicp_adapter.hub.handshake import handshake
 from oicp_adapter.hub.tls import build_context
+from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
 from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
 from oicp_adapter.ledger.memory import MemoryLedger
@@ -119,6 +120,10 @@ class Wiring:
     def has_ledger(self) -> bool:
         """Whether there is a ledger file at all."""
         return self._path.exists()
+
+    def verify_ledger_place(self) -> None:
+        """Raises LedgerNotWritable if the first run could not make the ledger."""
+        verify_place(self._path)
 
     def ledger(self, key: str) -> SqliteLedger:
         """The operator's ledger, on a connection of its own."""
