@@ -15,27 +15,19 @@ On the line before a code block of the page a comment may say what it is:
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import shlex
 import signal
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-WIDTH = 80
-"""Columns of the terminal: what fits here fits everywhere."""
-PATIENCE = 30.0
-"""Seconds until something must have happened."""
+from tests.acceptance.terminal import PATIENCE, Terminal
+
 HURRY = {"OICP_ADAPTER__OPERATORS__ABC__SCHEDULE__DELTA": "1s"}
 """A reader waits ten seconds, a test one."""
 PORT = 9400
@@ -89,7 +81,7 @@ class Session:
     def __init__(self, place: Path, **environment: str) -> None:
         self._place = place
         self._port = PORT
-        self._running: list[_Terminal] = []
+        self._running: list[Terminal] = []
         tools = place / ".tools"
         tools.mkdir()
         tool = tools / "oicp-adapter"
@@ -161,63 +153,12 @@ class Session:
         beside.write_text(file.read_text(encoding="utf-8").replace(before, after, 1), encoding="utf-8")
         beside.rename(file)
 
-    def _open(self, command: str) -> _Terminal:
-        return _Terminal(
-            command.replace(f":{PORT}", f":{self._port}"), cwd=self._place, env=self._environment
-        )
+    def _open(self, command: str) -> Terminal:
+        return Terminal(command.replace(f":{PORT}", f":{self._port}"), cwd=self._place, env=self._environment)
 
     def _as_on_the_page(self, text: str) -> str:
         assert "Traceback" not in text, text
         return text.replace(f":{self._port}", f":{PORT}").replace(str(self._place), "/home/you/charging")
-
-
-class _Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, command: str, *, cwd: Path, env: dict[str, str]) -> None:
-        self._screen, keyboard = pty.openpty()
-        fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
-        self._process = subprocess.Popen(
-            ["sh", "-c", f"exec {command}" if "|" not in command and ";" not in command else command],
-            cwd=cwd,
-            env=env,
-            stdin=keyboard,
-            stdout=keyboard,
-            stderr=keyboard,
-        )
-        os.close(keyboard)
-        self._seen = b""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def shown(self) -> str:
-        """What is on the screen, whole lines only."""
-        text = self._seen.decode(errors="replace").replace("\r\n", "\n")
-        return text[: text.rfind("\n") + 1]
-
-    def waits_for(self, lines: int) -> str:
-        """The first so many lines."""
-        give_up_at = time.monotonic() + PATIENCE
-        while len(self.shown.splitlines()) < lines and time.monotonic() < give_up_at:
-            time.sleep(0.02)  # noqa: TID251 - another process needs real time
-        return self.shown
-
-    def ends(self, number: signal.Signals | None) -> int:
-        """Its exit code, after the signal if there is one."""
-        if number is not None:
-            self._process.send_signal(number)
-        code = self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        os.close(self._screen)
-        return code
-
-    def _read(self) -> None:
-        try:
-            while more := os.read(self._screen, 65536):
-                self._seen += more
-        except OSError:
-            pass  # the last one who had it open is gone
 
 
 def _commands(text: str) -> list[str]:
