@@ -234,8 +234,9 @@ class OperatorSync:
         last, monotonic = self._last_times, self._clock.monotonic()
         self._last_times = (now, monotonic)
         if last is None:
-            if self._policy.settles_anew:  # a verb from cron is no restart: its first request stays a small one
-                work.state = replace(work.state, trouble=None)  # a restart is often the cure
+            # A restart is often the cure; a verb from cron is none, and its first request stays a small one.
+            if self._policy.settles_anew:
+                work.state = replace(work.state, trouble=None)
             return True
         if jumped(wall=now - last[0], monotonic=monotonic - last[1]):
             work.log.emit(events.CLOCK_JUMPED, by=round(now - last[0] - (monotonic - last[1]), 1))

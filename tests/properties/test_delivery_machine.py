@@ -81,10 +81,13 @@ ODD = (
 )
 
 
+def _theme(pair: tuple[str, str], arrival: float | None) -> Fault:
+    kind, action = pair
+    return Fault(kind, action, arrival)
+
+
 def _themes(machine: DeliveryMachine) -> st.SearchStrategy[list[Fault]]:
-    one = st.builds(
-        lambda pair, arrival: Fault(pair[0], pair[1], arrival), st.sampled_from(machine.often), arrivals
-    )
+    one = st.builds(_theme, st.sampled_from(machine.often), arrivals)
     return st.lists(one, min_size=2, max_size=2)
 
 
