@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from os import kill
@@ -25,7 +25,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oicp_adapter.simulator import Fault, FaultBox, SimulatorOptions
-from tests.acceptance.house import OPERATOR_ID, House, opened, wait_until
+from tests.acceptance.house import GLANCE, OPERATOR_ID, House, opened, wait_until
 from tests.torture.books import Doubts, Replayed, divergent, doubts, excess, replay
 from tests.torture.fleet import RestlessFleet
 from tests.torture.table import rows, say
@@ -37,9 +37,11 @@ MOMENT = 0.05
 """Seconds between changes of the export."""
 PATIENCE = 30.0
 """Seconds to settle at the end, at the most."""
-LONG_LIFE = 10
-"""Every so many lives one has time to settle, for a full load waits while anything is in doubt; it is killed soon after
-it was asked for one."""
+LONG_LIFE = 15
+"""Every so many lives one has time to settle, for a full load waits while anything is in doubt; it is killed while
+one is under way."""
+IN_DOUBT = "SELECT count(*) FROM evse WHERE in_doubt_since IS NOT NULL"
+FULL_LOAD_OPEN = "SELECT count(*) FROM push WHERE action = 'fullLoad' AND finished_at IS NULL"
 LOST = (
     Fault(kind="drop_before_apply"),
     Fault(kind="drop_after_apply"),
@@ -164,7 +166,8 @@ def kill_loop(place: Path, *, kills: int, seed: int) -> Outcome:
                 _take_time(faults)
                 _settle(house, fleet)
                 daemons.tell(signal.SIGUSR1)
-                _live(rng.uniform(0.1, 0.5), fleet)
+                _wait(lambda: bool(_number(house.ledger, FULL_LOAD_OPEN)))
+                _live(rng.uniform(0.0, 0.15), fleet)
             daemons.bury(signal.SIGKILL)
         faults.clear()
         daemons.bear()
@@ -204,19 +207,24 @@ def _live(seconds: float, fleet: RestlessFleet) -> None:
 
 
 def _settle(house: House, fleet: RestlessFleet) -> None:
-    """Wait until Hubject holds what it should, and nothing can change that any more."""
+    """Wait until Hubject holds what it should, and nothing is in doubt."""
+    _wait(
+        lambda: (
+            not house.simulator.late
+            and house.holds() == fleet.expected
+            and not _number(house.ledger, IN_DOUBT)
+        )
+    )
 
-    def settled() -> bool:
-        return not house.simulator.late and house.holds() == fleet.expected and not _in_doubt(house.ledger)
 
+def _wait(look: Callable[[], bool]) -> None:
+    """Until it is so, or until patience is over: the outcome will tell."""
     deadline = time.monotonic() + PATIENCE
-    while not settled() and time.monotonic() < deadline:
-        time.sleep(MOMENT)  # noqa: TID251 - another process needs real time
+    while not look() and time.monotonic() < deadline:
+        time.sleep(GLANCE)  # noqa: TID251 - another process needs real time
 
 
-def _in_doubt(ledger: Path) -> int:
-    """EVSEs in doubt."""
-    sql = "SELECT count(*) FROM evse WHERE in_doubt_since IS NOT NULL"
+def _number(ledger: Path, sql: str) -> int:
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
         found: int = connection.execute(sql).fetchone()[0]
         return found

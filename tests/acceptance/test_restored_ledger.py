@@ -1,0 +1,47 @@
+"""An old copy of the ledger comes back: by hand, unannounced, or by `ledger restore`. Nothing it says is believed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.fleet import fleet, published
+from tests.acceptance.house import House
+
+EDITED = "DE*SLB*E0007*1"
+
+
+def _by_hand(house: House, copy: Path) -> None:
+    for ending in ("-wal", "-shm"):
+        house.ledger.with_name(house.ledger.name + ending).unlink(missing_ok=True)
+    shutil.copy(copy, house.ledger)
+
+
+def _by_the_verb(house: House, copy: Path) -> None:
+    assert house.call("ledger", "restore", str(copy)).code == 0
+
+
+@pytest.mark.parametrize("put_back", [_by_hand, _by_the_verb])
+def test_what_an_old_copy_does_not_know_is_pushed_again(
+    house: House, put_back: Callable[[House, Path], None]
+) -> None:
+    # In the field: a machine's snapshot is restored. Its ledger says what the source says: nothing looks changed, and
+    # Hubject, which has heard more since, stays wrong for good.
+    evses = fleet(20)
+    house.configure_quick()
+    house.published(evses, adopt=True)
+    copy = house.place / "copy.db"
+    assert house.call("ledger", "backup", str(copy)).code == 0
+    changed = evses | {EDITED: "CHARGING"}
+    house.published(changed)
+    assert house.holds() == published(changed)
+
+    house.exports(evses)
+    put_back(house, copy)
+    daemon = house.run()
+    house.comes_to_hold(published(evses))
+    assert daemon.waits_for("delta.done", in_doubt=0)["backlog"] == 0
+    assert house.requests("fullLoad") == [], "what Hubject holds beside ours is unknown again"
