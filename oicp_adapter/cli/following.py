@@ -138,9 +138,11 @@ class _Errand:
             self._clock.sleep(LOOK_EVERY)
 
     def _by_itself(self) -> tuple[int, str]:
-        from oicp_adapter.sync.commands import task
+        from oicp_adapter.sync.commands import DISTRUST, task
 
-        with self._wiring.operator(self._key, progress=self._display.count) as operator_sync:
+        with self._wiring.operator(
+            self._key, progress=self._display.count, pushes=self._verb != DISTRUST
+        ) as operator_sync:
             begun = task(self._verb, self._arguments, operator_sync, now=self._clock.now(), asked=self._verb)
             while (ended := begun.step(self._clock.now())) is None:
                 self._display.say(begun.progress)

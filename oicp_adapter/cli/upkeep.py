@@ -146,7 +146,7 @@ def ledger_restore(
             stack.enter_context(wiring.lock(key, verb="ledger restore"))
         aside = wiring.restore(copy)
         for key in settings.operators:
-            with wiring.operator(key) as operator_sync:
+            with wiring.operator(key, pushes=False) as operator_sync:
                 count = operator_sync.distrust(f"restored from {copy}")
             talk(f"{key}: {count} EVSEs are in doubt and are pushed again after settle")
         if aside is not None:

@@ -138,10 +138,13 @@ class Wiring:
         return holder_of(self._lock_path(key))
 
     @contextmanager
-    def operator(self, key: str, *, progress: Progress = no_progress) -> Iterator[OperatorSync]:
-        """One operator's use cases, ready to push."""
-        ledger, hub = self.ledger(key), self._hub(key)
-        self._warn_of_expiry(key)
+    def operator(
+        self, key: str, *, progress: Progress = no_progress, pushes: bool = True
+    ) -> Iterator[OperatorSync]:
+        """One operator's use cases, ready to push; one that does not push needs no certificate."""
+        ledger, hub = self.ledger(key), self._hub(key, files_later=not pushes)
+        if pushes:
+            self._warn_of_expiry(key)
         try:
             hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
             yield self._sync(key, ledger=ledger, hub=hub, progress=progress, one_shot=True)

@@ -1,0 +1,79 @@
+"""SIGHUP: source and mapping settings are read again under the running daemon; bad ones change nothing."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.acceptance.fleet import fleet, published
+from tests.acceptance.house import House
+
+RULES = '\n[operators.slb.mapping.overrides]\nCHARGING = "OutOfService"\n'
+SECRET = "s3cr3t-w0rd"
+
+
+def test_sighup_takes_new_mapping_and_source_settings_without_a_restart(house: House) -> None:
+    # In the field: an override at three in the afternoon, and no push is interrupted for it.
+    evses = fleet(6, "CHARGING")
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    file.write_text(file.read_text() + RULES)
+    daemon.tell(signal.SIGHUP)
+    assert daemon.waits_for("daemon.reloaded")["operators"] == ["slb"]
+    house.comes_to_hold(dict.fromkeys(evses, "OutOfService"))
+    assert "override CHARGING" in house.call("explain", "DE*SLB*E0001*1").out
+
+    moved = house.place / "elsewhere.json"
+    house.exports(fleet(6))
+    house.export.rename(moved)
+    file.write_text(file.read_text().replace("fleet.json", "elsewhere.json"))
+    daemon.tell(signal.SIGHUP)
+    house.comes_to_hold(published(fleet(6)))
+    assert daemon.ends() == 0
+
+
+def test_sighup_with_a_bad_configuration_changes_nothing_and_tells_no_secret(house: House) -> None:
+    # In the field: a typing error on a Friday; the daemon must neither end nor run on half of it.
+    evses = fleet(6)
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    good = file.read_text()
+    file.write_text(good.replace("[hubject]", f'[hubject]\nproxy = "{SECRET}"') + RULES.replace("Out", "In"))
+    daemon.tell(signal.SIGHUP)
+    told = daemon.waits_for("daemon.reload_rejected")
+    assert (told["level"], "2 problems" in told["text"], bool(told["fix"])) == ("error", True, True)
+    assert SECRET not in str(daemon.lines()) + daemon.err
+    file.write_text("[[[")
+    daemon.tell(signal.SIGHUP)
+    daemon.waits_for("daemon.reload_rejected", after=1)
+    file.unlink()
+    daemon.tell(signal.SIGHUP)
+    daemon.waits_for("daemon.reload_rejected", after=2)
+
+    file.write_text(good)
+    changed = dict.fromkeys(evses, "CHARGING")
+    house.exports(changed)
+    house.comes_to_hold(published(changed))
+    daemon.tell(signal.SIGHUP)
+    assert daemon.waits_for("daemon.reloaded")
+
+
+def test_sighup_leaves_alone_what_needs_a_restart(house: House) -> None:
+    # In the field: half of a change taken over, such as a new ledger under an old lock.
+    evses = fleet(3)
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    file.write_text(
+        file.read_text().replace("ledger.db", "other.db").replace('name = "SWLB"', 'name = "Other"')
+    )
+    daemon.tell(signal.SIGHUP)
+    daemon.waits_for("daemon.reloaded")
+    house.exports(dict.fromkeys(evses, "CHARGING"))
+    house.comes_to_hold(published(dict.fromkeys(evses, "CHARGING")))
+    assert not (house.place / "other.db").exists()
+    assert {entry.operator_name for entry in house.requests()} == {"SWLB"}
