@@ -19,6 +19,8 @@ from oicp_adapter.wiring import Wiring, base_url
 
 SAMPLE = 10
 """Mapped EVSEs shown, spread over the whole fleet."""
+NAMED = 5
+"""Unmapped values named; `plan` has them all."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,8 +132,10 @@ def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
 def _mapping(key: str, fleet: MappedFleet) -> Finding:
     counts = Counter(one.status.value if one.status else "not published" for one in fleet.desired.values())
     text = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to publish"
-    problems = [f"unmapped {one.value!r} ({one.count})" for one in fleet.unmapped]
-    fixes = [one.hint for one in fleet.unmapped]
+    unmapped = [f"{one.value!r} ({one.count})" for one in fleet.unmapped]
+    more = f" and {len(unmapped) - NAMED} more" if len(unmapped) > NAMED else ""
+    problems = ["unmapped " + ", ".join(unmapped[:NAMED]) + more] if unmapped else []
+    fix = f"`oicp-adapter plan {key}` lists each with its setting"
     if fleet.rejected:
         problems.append(f"{len(fleet.rejected)} not publishable, first: {fleet.rejected[0].reason}")
     return Finding(
@@ -139,7 +143,7 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
         what="mapping",
         verdict="warning" if problems else "ok",
         text="; ".join([text, *problems]),
-        fix="; ".join(fixes),
+        fix=fleet.unmapped[0].hint if len(unmapped) == 1 else fix if unmapped else "",
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from oicp_adapter.core.model import UnmappedValue
     from oicp_adapter.settings import Settings
     from oicp_adapter.wiring import Wiring
 
@@ -104,6 +105,28 @@ def for_each(keys: Sequence[str], do: Callable[[str], int]) -> int:
                 talk(f"oicp-adapter: {key}: {error}" if len(keys) > 1 else f"oicp-adapter: {error}")
                 told.add(str(error))
     return worst_exit_code(codes)
+
+
+def unmapped_text(unmapped: Sequence[UnmappedValue], *, key: str) -> str:
+    """Values no table knows, each with its fix; what is the same for many as lines to copy into the configuration."""
+    import json
+
+    from oicp_adapter.core.vocabulary import Target
+
+    every = ", ".join(Target)
+    open_ones = [one for one in unmapped if one.hint.endswith(every)]
+    lines = []
+    for one in unmapped:
+        lines.append(f"unmapped: {one.vocabulary} {one.value!r} ({one.count} records) → Unknown")
+        if one not in open_ones or len(open_ones) == 1:
+            lines.append(f"  fix: {one.hint}")
+    if len(open_ones) > 1:
+        lines += [
+            f"  fix: say in the configuration what each of them means, one of {every}:",
+            f"    [operators.{key}.mapping.overrides]",
+            *(f'    {json.dumps(one.value, ensure_ascii=False)} = "?"' for one in open_ones),
+        ]
+    return "\n".join(lines)
 
 
 def talk(text: str) -> None:

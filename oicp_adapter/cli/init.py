@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -225,13 +226,16 @@ def _taken(path: Path) -> ConfigurationError:
 
 
 def _next_steps(path: Path, answers: Answers) -> None:
-    from oicp_adapter.settings.load import DEFAULT
+    from oicp_adapter.settings.load import DEFAULT, base_directory
 
     data(str(path))
+    source = shlex.quote(os.path.relpath(base_directory(path) / answers.path))
     flag = "" if path == DEFAULT else f" --config {path}"
     talk(
         f"written for operator {answers.key}. Next:\n"
-        f"  oicp-adapter check{flag}     is everything there?\n"
-        f"  oicp-adapter plan{flag}      what would be sent, and why; sends nothing\n"
-        f"  oicp-adapter run{flag}       the daemon"
+        f"  oicp-adapter map{flag} --operator {answers.key} --file {source}\n"
+        f"                            what becomes of your states, and why\n"
+        f"  oicp-adapter check{flag}        is everything there?\n"
+        f"  oicp-adapter plan{flag}         what would be sent, and why; sends nothing\n"
+        f"  oicp-adapter run{flag}          the daemon"
     )

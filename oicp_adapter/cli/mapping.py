@@ -99,7 +99,7 @@ def map_values(
         read = _read_file(file, chosen, kind=kind, fields=named_fields(field or []))
         ids = [one.evse_id for one in read.records]
         rules = _rules(vocabulary, chosen, ids, template=template)
-        return show_fleet(read, rules, as_json=as_json)
+        return show_fleet(read, rules, key=operator or "KEY", as_json=as_json)
     from oicp_adapter.core.model import SourceRecord
 
     if record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oicp_adapter.cli.common import console, data, data_json, show, table, talk
+from oicp_adapter.cli.common import console, data, data_json, show, table, talk, unmapped_text
 
 if TYPE_CHECKING:
     from oicp_adapter.core.model import SourceRead
@@ -38,8 +38,8 @@ def show_rejected(trial: Trial) -> None:
         talk(f"and {len(trial.rejected) - SHOWN} more (all with --json)")
 
 
-def show_fleet(read: SourceRead, rules: MappingRules, *, as_json: bool) -> int:
-    """Count what a read would become."""
+def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool) -> int:
+    """Count what a read would become. `key`: the operator's in the configuration."""
     import msgspec
     from rich.markup import escape
 
@@ -66,10 +66,8 @@ def show_fleet(read: SourceRead, rules: MappingRules, *, as_json: bool) -> int:
     out.print(
         "total: " + (", ".join(f"{status} {count}" for status, count in trial.statuses.items()) or "nothing")
     )
-    for value in trial.unmapped:
-        data(
-            f"unmapped: {value.vocabulary} {value.value!r} ({value.count} records) → Unknown\n  fix: {value.hint}"
-        )
+    if trial.unmapped:
+        data(unmapped_text(trial.unmapped, key=key))
     for problem in read.problems:
         talk(f"note: {problem}")
     show_rejected(trial)

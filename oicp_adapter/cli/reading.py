@@ -20,6 +20,7 @@ from oicp_adapter.cli.common import (
     show,
     table,
     talk,
+    unmapped_text,
     verb,
 )
 from oicp_adapter.errors import CertificateError
@@ -126,8 +127,8 @@ def _show_plan(key: str, seen: Preview) -> None:
         f"{key}: a full load would hold {len(seen.full.records)} records"
         f" and withdraw {len(seen.full.withdraws)} EVSEs"
     )
-    for one in seen.fleet.unmapped:
-        talk(f"unmapped: {one.vocabulary} {one.value!r} ({one.count} EVSEs) → Unknown\n  fix: {one.hint}")
+    if seen.fleet.unmapped:
+        talk(unmapped_text(seen.fleet.unmapped, key=key))
     for refusal in seen.report.refusals:
         talk(f"would be refused: {refusal.text}\n  fix: {refusal.hint}")
     if seen.baseline is not None:

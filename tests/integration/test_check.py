@@ -222,6 +222,36 @@ def test_what_is_unmapped_or_not_publishable_is_counted_and_the_first_is_named(d
     assert mapping["fix"].startswith('set mapping.overrides."Kaputt"')
 
 
+def test_many_unmapped_values_are_named_up_to_five_and_listed_elsewhere(desk: Desk) -> None:
+    # All words are the operator's own: a screen full of the same sentence hides what to do.
+    desk.fleet(FLEET + "".join(f"DE*ABC*E9{number},Wort {number}\n" for number in range(7)))
+    mapping = desk.check(0)["mapping"]
+    assert (
+        "unmapped 'Wort 0' (1), 'Wort 1' (1), 'Wort 2' (1), 'Wort 3' (1), 'Wort 4' (1) and 2 more"
+        in mapping["text"]
+    )
+    assert mapping["fix"] == "`oicp-adapter plan abc` lists each with its setting"
+
+
+def test_the_lines_that_map_ones_own_words_can_be_copied(desk: Desk) -> None:
+    # `plan` prints a table for the configuration; with it the first load passes.
+    desk.fleet('DE*ABC*E1,"Frei ""neu"""\nDE*ABC*E2,Besetzt\nDE*ABC*E3,AVAILABLE\n')
+    said = desk.call("plan").stderr
+    assert "it differs from ocpp1.6 Available in spelling only" in said, (
+        "what is known to be wrong is told, not copied"
+    )
+    lines = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    assert lines == [
+        "[operators.abc.mapping.overrides]",
+        '"Besetzt" = "?"',
+        '"Frei \\"neu\\"" = "?"',
+    ]
+    desk.configure(overrides="\n".join(lines))
+    assert desk.call("plan").exit_code == 2, "who copies without thinking is told"
+    desk.configure(overrides="\n".join(lines).replace("?", "Occupied"))
+    assert desk.check(0)["mapping"]["text"].startswith("Occupied 2, Unknown 1; unmapped 'AVAILABLE' (1)")
+
+
 def test_a_first_load_that_would_be_refused_exits_3(desk: Desk) -> None:
     # The wrong vocabulary is found at the desk, not by an empty map.
     desk.fleet(FLEET.replace("Available", "AVAILABLE"))
