@@ -5,7 +5,7 @@ It shares no code with the plan, the guards or the publisher: it knows Hubject's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from oicp_adapter.core.guards import Allowance
@@ -42,8 +42,6 @@ class Judge(Watch, Watcher):
     share: float
     count: int
     automatic: bool = False
-    wanted: Callable[[], dict[str, str | None]] = dict
-    """Key → what Hubject should show by the backend's word, also if the last read was cut; None: nothing."""
     slack: float = 12.0
     """Seconds by which clock steps may shorten a settle (A1 is about the machine's clock)."""
     runs: list[Run] = field(default_factory=lambda: [Run(0, "none")])
@@ -231,10 +229,6 @@ class Judge(Watch, Watcher):
         left = {key for key in move.left if key in self.known and key not in self.disturbed}
         if not beyond:
             self.disturbed -= self.disturbed if move.push.action == "fullLoad" else set(move.push.keys)
-        if move.late_by is None:
-            wanted = self.wanted()
-            robbed = {key for key in left if wanted.get(key) is not None and key not in self.accused}
-            assert not robbed, f"P4: withdrawn although the source has them: {sorted(robbed)}"
         if run.allowance.adopt is not None and move.push.action == "fullLoad":
             left -= self.before_us
         if not beyond:
