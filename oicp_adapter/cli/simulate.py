@@ -67,7 +67,9 @@ def simulate(
             )
         )
         if mtls is not None:
-            simulator.certificates.write(mtls, operator=(operator or ["DE*SIM"])[0])
+            owner = (operator or ["DE*SIM"])[0]
+            files = simulator.certificates.write(mtls, operator=owner)
+            talk(f"for {owner}: ca_file {files.ca}, certificate {files.certificate}, key {files.key}")
         if preload is not None:
             _preload(simulator, preload)
         if latency:
