@@ -140,6 +140,8 @@ def ledger_restore(
     The ledger it replaces is kept beside it. Example: oicp-adapter ledger restore ledger-monday.db
     """
     settings = settings_of(context, config)
+    from oicp_adapter.ports import AuditEntry
+
     with ExitStack() as stack:
         wiring = stack.enter_context(_writing(settings))
         for key in settings.operators:
@@ -148,6 +150,8 @@ def ledger_restore(
         for key in settings.operators:
             with wiring.operator(key, pushes=False) as operator_sync:
                 count = operator_sync.distrust(f"restored from {copy}")
+            restored = AuditEntry(at=wiring.now(), by=who(), what=f"restored the ledger from {copy}")
+            wiring.ledger(key).note(restored)
             talk(f"{key}: {count} EVSEs are in doubt and are pushed again after settle")
         if aside is not None:
             talk(f"the ledger before is kept as {aside}")

@@ -163,3 +163,4 @@ def test_distrust_and_restore_need_no_certificate(house: House) -> None:
     restored = house.call("ledger", "restore", "copy.db")
     assert restored.code == 0, restored.said
     assert "3 EVSEs are in doubt" in restored.err
+    assert house.call("status", "--json").data["slb"]["audit"][0].endswith("restored the ledger from copy.db")
