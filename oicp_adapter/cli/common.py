@@ -78,6 +78,18 @@ def chosen(settings: Settings, operator: str | None) -> list[str]:
     return [operator]
 
 
+def who() -> str:
+    """Who asks, for the audit: user@host."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
 def named_fields(given: list[str]) -> dict[str, str]:
     """`--field status=ChargerState`, repeated: our field → theirs. Raises ConfigurationError."""
     from oicp_adapter.errors import ConfigurationError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from oicp_adapter.cli.common import console, data, data_json, talk
+from oicp_adapter.cli.common import console, data, data_json, talk, who
 from oicp_adapter.errors import LockHeld
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from oicp_adapter.ports import Clock, Command, Inbox
+    from oicp_adapter.ports import Clock, Command, Inbox, Pauses
     from oicp_adapter.settings import Settings
     from oicp_adapter.wiring import Wiring
 
@@ -111,6 +111,7 @@ class _Errand:
         except LockHeld:
             pass
         ledger = self._wiring.ledger(self._key)
+        self._note_override(ledger)
         number = ledger.put(self._verb, self._arguments, now=self._clock.now())
         if not wait:
             holder = self._wiring.holder(self._key)
@@ -137,12 +138,27 @@ class _Errand:
             self._display.say(_progress(command, str(holder)))
             self._clock.sleep(LOOK_EVERY)
 
+    def _note_override(self, ledger: Pauses) -> None:
+        """Whoever overrides what protects the map stays in the audit."""
+        from oicp_adapter.ports import AuditEntry
+        from oicp_adapter.sync.commands import DISTRUST
+
+        options = [
+            f"--{name.replace('_', '-')} {self._arguments[name]}"
+            for name in ("adopt", "allow_withdrawal")
+            if self._arguments.get(name) is not None
+        ]
+        if options or self._verb == DISTRUST:
+            what = " ".join(["asked for", self._verb, *options])
+            ledger.note(AuditEntry(at=self._clock.now(), by=who(), what=what))
+
     def _by_itself(self) -> tuple[int, str]:
         from oicp_adapter.sync.commands import DISTRUST, task
 
         with self._wiring.operator(
             self._key, progress=self._display.count, pushes=self._verb != DISTRUST
         ) as operator_sync:
+            self._note_override(self._wiring.ledger(self._key))
             begun = task(self._verb, self._arguments, operator_sync, now=self._clock.now(), asked=self._verb)
             while (ended := begun.step(self._clock.now())) is None:
                 self._display.say(begun.progress)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +20,7 @@ from oicp_adapter.cli.common import (
     settings_of,
     talk,
     verb,
+    who,
 )
 from oicp_adapter.errors import ConfigurationError
 
@@ -58,7 +57,7 @@ def pause(
     now = clock.now()
     end = None if until is None else _moment(until, now=now)
     with _writing(settings) as wiring:
-        wiring.ledger(operator).pause(Pause(since=now, until=end, reason=reason, by=_who()))
+        wiring.ledger(operator).pause(Pause(since=now, until=end, reason=reason, by=who()))
     if end is None:
         talk(f"{operator} is paused until somebody resumes it: oicp-adapter resume {operator}")
     else:
@@ -76,7 +75,7 @@ def resume(context: typer.Context, operator: OneOperator, config: ConfigOption =
     from oicp_adapter.clock import SystemClock
 
     with _writing(settings) as wiring:
-        was = wiring.ledger(operator).resume(now=SystemClock().now(), by=_who())
+        was = wiring.ledger(operator).resume(now=SystemClock().now(), by=who())
     talk(f"{operator} pushes again with the next cycle" if was else f"{operator} was not paused")
     return 0
 
@@ -210,14 +209,6 @@ def _moment(text: str, *, now: float) -> float:
             f"--until {text!r} is not in the future", hint="times without a zone are UTC"
         )
     return end
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _writing(settings: Settings) -> Wiring:

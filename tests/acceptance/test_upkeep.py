@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from pathlib import Path
 
@@ -146,6 +147,23 @@ def test_a_distrusted_ledger_is_pushed_anew_and_waits_for_a_new_baseline(
     assert set(pushed) >= set(evses)
     assert house.holds() == published(evses)
     assert house.call("resync", "slb").code == 3, "the baseline is unknown"
+
+
+def test_whoever_overrides_what_protects_the_map_is_in_the_audit(house: House) -> None:
+    # In the field: fifty EVSEs are gone since last night, and somebody allowed it.
+    house.configure_quick()
+    house.published(fleet(3), adopt=True)
+    house.runs()
+    for words in (
+        ["resync", "slb"],
+        ["resync", "slb", "--allow-withdrawal", "7"],
+        ["ledger", "distrust", "slb"],
+    ):
+        assert house.call(*words).code == 0
+    audit = house.call("status", "--json").data["slb"]["audit"]
+    asked = ["asked for distrust", "asked for resync --allow-withdrawal 7", "asked for resync --adopt 3"]
+    assert [line.split(": ")[1] for line in audit] == asked
+    assert all(f" {getpass.getuser()}@" in line for line in audit)
 
 
 def test_distrust_and_restore_need_no_certificate(house: House) -> None:
