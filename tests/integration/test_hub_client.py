@@ -157,6 +157,11 @@ def send_nothing(connection: socket.socket) -> None:
     read_request(connection)
 
 
+def reset_after_the_first_byte(connection: socket.socket) -> None:
+    connection.recv(1)
+    reset(connection)
+
+
 def reset_after_reading(connection: socket.socket) -> None:
     read_request(connection)
     reset(connection)
@@ -176,7 +181,7 @@ def end_within_the_body(connection: socket.socket) -> None:
 @pytest.mark.parametrize(
     "handler",
     [
-        reset,
+        reset_after_the_first_byte,
         send_nothing,
         reset_after_reading,
         reset_within_the_head,
@@ -192,6 +197,14 @@ def test_whatever_happens_after_sending_is_in_doubt_and_sent_once(handler: Handl
     answer, connections = pushed(handler)
     assert (answer.reaction, answer.attempts, connections) == (Reaction.IN_DOUBT, 1, 1)
     assert answer.text
+
+
+def test_a_reset_at_once_is_in_doubt_or_was_never_sent() -> None:
+    # It crosses the request: only what did not leave may be sent again.
+    answer, connections = pushed(reset)
+    sent = answer.reaction is Reaction.IN_DOUBT
+    assert sent or (answer.reaction is Reaction.UNREACHABLE and answer.duration == 0.0)
+    assert answer.attempts == connections <= 4
 
 
 @pytest.mark.parametrize(
