@@ -6,12 +6,15 @@ The danger: letting go of so many that the withdrawal guard steps in, which is a
 from __future__ import annotations
 
 import random
+from collections import deque
 from pathlib import Path
 
 from tests.acceptance.fleet import PUBLISHED, lines_of, published, replace
 
 MOST_AWAY = 0.03
 """Share of the fleet that is gone at the same time; the guard allows 10 %."""
+RECENT = 30
+"""Changes that may be taken back: those of the last second or two."""
 STATUSES = sorted(PUBLISHED)
 
 
@@ -24,6 +27,7 @@ class RestlessFleet:
         self._ids = [f"DE*SLB*E{number:06d}" for number in range(1, size + 1)]
         self._states = {evse_id: rng.choice(STATUSES) for evse_id in self._ids}
         self._away: dict[str, str] = {}
+        self._recent: deque[tuple[str, str]] = deque(maxlen=RECENT)
         self.changes = 0
         self.write()
 
@@ -33,10 +37,13 @@ class RestlessFleet:
         return published(self._states)
 
     def change(self, count: int) -> None:
-        """So many changes, then the export: nine of ten are other statuses, the rest leave or return."""
+        """So many changes, then the export: most are other statuses or go back to the last, some leave or return."""
         for _ in range(count):
-            if self._rng.random() < 0.9:
+            chance = self._rng.random()
+            if chance < 0.6:
                 self._another_status(self._rng.choice(self._ids))
+            elif chance < 0.9:
+                self._back()
             elif len(self._away) < MOST_AWAY * len(self._ids) and self._rng.random() < 0.5:
                 self._leave(self._rng.choice(self._ids))
             elif self._away:
@@ -51,9 +58,17 @@ class RestlessFleet:
 
     def _another_status(self, evse_id: str) -> None:
         if evse_id in self._states:
+            self._recent.append((evse_id, self._states[evse_id]))
             self._states[evse_id] = self._rng.choice(
                 [one for one in STATUSES if PUBLISHED[one] != PUBLISHED[self._states[evse_id]]]
             )
+
+    def _back(self) -> None:
+        """What was pushed meanwhile, and got no answer, must not be taken for undone."""
+        if self._recent:
+            evse_id, status = self._rng.choice(self._recent)
+            if evse_id in self._states:
+                self._states[evse_id] = status
 
     def _leave(self, evse_id: str) -> None:
         if evse_id in self._states:

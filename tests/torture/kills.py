@@ -35,11 +35,11 @@ LOSS = 0.15
 """Share of requests whose answer gets lost, one way or another."""
 MOMENT = 0.05
 """Seconds between changes of the export."""
-PATIENCE = 30.0
-"""Seconds to settle at the end, at the most."""
-LONG_LIFE = 15
-"""Every so many lives one has time to settle, for a full load waits while anything is in doubt; it is killed while
-one is under way."""
+PATIENCE = 20.0
+"""Seconds to settle, at the most."""
+CHAPTER = 6
+"""Every so many lives one has time to settle, before later changes can heal what is wrong. Every other one of
+these is killed while a full load is under way, which waits as long as anything is in doubt."""
 IN_DOUBT = "SELECT count(*) FROM evse WHERE in_doubt_since IS NOT NULL"
 FULL_LOAD_OPEN = "SELECT count(*) FROM push WHERE action = 'fullLoad' AND finished_at IS NULL"
 LOST = (
@@ -150,7 +150,7 @@ def nursery(house: House) -> Iterator[Nursery]:
 
 
 def kill_loop(place: Path, *, kills: int, seed: int) -> Outcome:
-    """Kill so often, let it settle, and look at what Hubject holds."""
+    """Kill so often, let it settle now and then, and look at what Hubject holds. Ends at once if it does not settle."""
     rng = random.Random(seed)
     options = SimulatorOptions(operators=[OPERATOR_ID], seed=seed, journal_records=EVSES)
     with opened(place, options) as house, nursery(house) as daemons:
@@ -160,24 +160,25 @@ def kill_loop(place: Path, *, kills: int, seed: int) -> Outcome:
         for number in range(1, kills + 1):
             _lose_answers(faults)
             daemons.bear()
-            if number % LONG_LIFE:
+            if number % CHAPTER:
                 _live(rng.uniform(0.0, 1.0), fleet)
             else:
                 _take_time(faults)
-                _settle(house, fleet)
-                daemons.tell(signal.SIGUSR1)
-                _wait(lambda: bool(_number(house.ledger, FULL_LOAD_OPEN)))
+                if not _settles(house, fleet):
+                    break
+                _in_mid_air(house, daemons, full_load=number % (2 * CHAPTER) == 0)
                 _live(rng.uniform(0.0, 0.15), fleet)
             daemons.bury(signal.SIGKILL)
-        faults.clear()
-        daemons.bear()
-        _settle(house, fleet)
+        else:
+            faults.clear()
+            daemons.bear()
+            _settles(house, fleet)
         daemons.bury(signal.SIGTERM)
         holds, journal = house.holds(), house.simulator.journal
         replayed = replay(journal)
         assert replayed.held == holds, "the journal and Hubject disagree: this test is wrong"
         return Outcome(
-            kills=kills,
+            kills=number,
             requests=sum(1 for entry in journal if not entry.late),
             full_loads=sum(1 for entry in journal if entry.action == "fullLoad" and not entry.late),
             known=doubts(house.ledger),
@@ -206,9 +207,16 @@ def _live(seconds: float, fleet: RestlessFleet) -> None:
         time.sleep(min(MOMENT, left))  # noqa: TID251 - another process needs real time
 
 
-def _settle(house: House, fleet: RestlessFleet) -> None:
-    """Wait until Hubject holds what it should, and nothing is in doubt."""
-    _wait(
+def _in_mid_air(house: House, daemons: Nursery, *, full_load: bool) -> None:
+    """Wait for a full load to be under way, if one is wanted."""
+    if full_load:
+        daemons.tell(signal.SIGUSR1)
+        _wait(lambda: bool(_number(house.ledger, FULL_LOAD_OPEN)))
+
+
+def _settles(house: House, fleet: RestlessFleet) -> bool:
+    """Whether Hubject comes to hold what it should, with nothing in doubt."""
+    return _wait(
         lambda: (
             not house.simulator.late
             and house.holds() == fleet.expected
@@ -217,11 +225,12 @@ def _settle(house: House, fleet: RestlessFleet) -> None:
     )
 
 
-def _wait(look: Callable[[], bool]) -> None:
-    """Until it is so, or until patience is over: the outcome will tell."""
+def _wait(look: Callable[[], bool]) -> bool:
+    """Until it is so, or patience is over; whether it is."""
     deadline = time.monotonic() + PATIENCE
-    while not look() and time.monotonic() < deadline:
+    while not (found := look()) and time.monotonic() < deadline:
         time.sleep(GLANCE)  # noqa: TID251 - another process needs real time
+    return found
 
 
 def _number(ledger: Path, sql: str) -> int:
