@@ -121,7 +121,7 @@ class FullLoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     leaves_out: tuple[str, ...]
     """Keys of known rows that are not in it."""
     waiting: int = 0
-    """Records in doubt: while there are any, it must not be sent."""
+    """Records in doubt, within settle or with no status to keep: while there are any, it must not be sent."""
 
 
 def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
@@ -242,9 +242,13 @@ def make_full_load(
     leaves_out: list[str] = []
     waiting = 0
     for row in rows:
-        if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
-            waiting += 1
-        status = _full_status(row, policy, now=now, withheld=row.key in withheld)
+        held_back = row.key in withheld
+        leaves = not held_back and gone(row, policy, now=now) and policy.missing is not Missing.KEEP
+        status = None if leaves else _full_status(row, policy, now=now, withheld=held_back)
+        if row.in_doubt_since is not None:
+            # Without a status to keep it would be left out, and Hubject may hold it since.
+            nothing_to_keep = status is None and not leaves
+            waiting += nothing_to_keep or now - row.in_doubt_since < policy.settle
         if status is None or row.key in refused:
             leaves_out.append(row.key)
         else:
@@ -258,8 +262,6 @@ def make_full_load(
 
 
 def _full_status(row: EvseRow, policy: PlanPolicy, *, now: float, withheld: bool) -> EvseStatus | None:
-    if not withheld and gone(row, policy, now=now) and policy.missing is not Missing.KEEP:
-        return None
     if row.quarantine is not None:
         return row.status
     status = target(row, policy, now=now, complete=True, withheld=withheld)

@@ -288,6 +288,27 @@ def test_a_full_load_waits_for_records_in_doubt() -> None:
     assert made.waiting == 1
 
 
+@pytest.mark.parametrize(
+    ("withheld", "more"),
+    [({"E1": "mass_unknown"}, {"desired": EvseStatus.UNKNOWN}), ({}, {"quarantine": bad()})],
+    ids=["a guard withholds it", "its retry got no answer"],
+)
+def test_a_full_load_waits_for_what_is_in_doubt_and_has_no_status_to_keep(
+    withheld: dict[str, str], more: dict[str, Any]
+) -> None:
+    # Its first push got no answer. Left out of the full load, it is deleted, and Hubject may show it since.
+    first_push_lost = row(presence=Presence.UNKNOWN, status=None, in_doubt_since=NOW - 61, **more)
+    made = make_full_load([first_push_lost], POLICY, now=NOW, withheld=withheld)
+    assert (made.records, made.waiting) == ((), 1)
+
+
+def test_a_full_load_does_not_wait_for_what_leaves_anyway() -> None:
+    # Else one EVSE that the source has dropped while it was in doubt holds back every full load.
+    dropped = row(status=None, desired=OCCUPIED, in_doubt_since=NOW - 61, first_missing=NOW - 120)
+    made = make_full_load([dropped], POLICY, now=NOW)
+    assert (made.waiting, made.leaves_out, made.withdraws) == (0, ("E1",), ("E1",))
+
+
 def test_a_removal_that_was_in_doubt_earlier_is_made_once_more() -> None:
     # The insert that got no answer is applied minutes after the removal: drivers see a charger that is gone.
     left = row(presence=Presence.ABSENT, status=None, first_missing=GONE, reassert_at=NOW)
