@@ -5,7 +5,7 @@ It shares no code with the plan, the guards or the publisher: it knows Hubject's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from oicp_adapter.core.guards import Allowance
@@ -42,6 +42,8 @@ class Judge(Watch, Watcher):
     share: float
     count: int
     automatic: bool = False
+    wanted: Callable[[], dict[str, str | None]] = dict
+    """Key → what Hubject should show by the backend's word, also if the last read was cut; None: nothing."""
     slack: float = 12.0
     """Seconds by which clock steps may shorten a settle (A1 is about the machine's clock)."""
     runs: list[Run] = field(default_factory=lambda: [Run(0, "none")])
@@ -229,6 +231,10 @@ class Judge(Watch, Watcher):
         left = {key for key in move.left if key in self.known and key not in self.disturbed}
         if not beyond:
             self.disturbed -= self.disturbed if move.push.action == "fullLoad" else set(move.push.keys)
+        if move.late_by is None:
+            wanted = self.wanted()
+            robbed = {key for key in left if wanted.get(key) is not None and key not in self.accused}
+            assert not robbed, f"P4: withdrawn although the source has them: {sorted(robbed)}"
         if run.allowance.adopt is not None and move.push.action == "fullLoad":
             left -= self.before_us
         if not beyond:
@@ -236,7 +242,7 @@ class Judge(Watch, Watcher):
             if run.allowance.withdrawals is None:
                 self.gone.update(dict.fromkeys(left, now))
         for statuses in (move.before, move.after):
-            self.sizes.append((now, len((shown(statuses) & self.known) | set(self.doubt) | self.perhaps)))
+            self._measure(statuses)
         limit = max(self.count, self.share * self._largest())
         lost = {key for key, at in self.gone.items() if now - at < WEEK - 15 * self.settle}
         assert len(lost) <= limit, f"P4: {len(lost)} EVSEs left within 7 days: {sorted(lost)}, {limit=}"
@@ -244,6 +250,11 @@ class Judge(Watch, Watcher):
             most = max(run.allowance.withdrawals, limit)
             fresh = run.left - run.earlier
             assert len(fresh) <= most, f"P4: {len(fresh)} left, {run.allowance.withdrawals} allowed"
+
+    def _measure(self, statuses: dict[str, str]) -> None:
+        """How many EVSEs drivers may see, for all the adapter can know."""
+        size = len((shown(statuses) & self.known) | set(self.doubt) | self.perhaps)
+        self.sizes.append((self.clock.true, size))
 
     def _largest(self) -> int:
         """The largest set of the last 8 days: those sizes, and what was in force when they began."""
@@ -256,6 +267,7 @@ class Judge(Watch, Watcher):
     def compare(self, picture: Picture, truth: dict[str, str]) -> None:
         """P3: what the ledger is sure of is so; what is in doubt is not shown as certain."""
         self.known |= set(picture.rows)
+        self._measure(truth)
         open_keys = {key for push in picture.open_pushes for key in push.keys}
         full_open = any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes)
         for key, row in picture.rows.items():

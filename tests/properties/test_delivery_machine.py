@@ -194,7 +194,11 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule(chosen=st.one_of(st.just([]), some))
     def reads_are_cut(self, chosen: list[int]) -> None:
+        self._wake()
         self.world.backend.hidden = {self.wire(number) for number in chosen}
+        for _ in range(2):
+            self.world.delta()
+            self.world.clock.advance(61.0)
 
     # Hubject and the network
 
@@ -204,6 +208,17 @@ class DeliveryMachine(RuleBasedStateMachine):
             key = key_of(self.wire(number))
             self.world.hubject.bad[key] = style
             self.world.judge.accused.add(key)
+
+    @rule(chosen=some, style=st.sampled_from(sorted(BAD)))
+    def refused_and_changing(self, chosen: list[int], style: str) -> None:
+        """EVSEs in quarantine change again while healthy ones change, too."""
+        self._wake()
+        self.hubject_dislikes(chosen, style)
+        for status in ("CHARGING", "OUTOFORDER"):
+            self.some_change(chosen, status)
+            self.some_change([chosen[0] + 1], status)
+            self.world.delta()
+            self.world.check()
 
     @rule()
     def hubject_accepts_all(self) -> None:

@@ -138,6 +138,7 @@ class World:
             count=choices.guards.withdrawal_count,
             automatic=choices.automatic,
         )
+        self.judge.wanted = self.backend.wanted
         self.hubject = Hubject(
             clock=self.clock,
             boundaries=self.boundaries,
@@ -270,7 +271,7 @@ class World:
     def diverging(self, *, only: set[str] | None = None, removals: bool = True) -> None:
         """Fail if Hubject shows anything but what the backend says, where nothing justifies it."""
         rows, wanted, truth = self.rows(), self.backend.wanted(), self.hubject.statuses()
-        for key in only if only is not None else {*rows, *wanted}:
+        for key in only if only is not None else {*rows, *wanted, *self.judge.known}:
             row = rows.get(key)
             if row is not None and (row.quarantine or row.withheld or row.in_doubt_since is not None):
                 continue
