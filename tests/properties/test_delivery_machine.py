@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import statistics
 import sys
 import tempfile
 from collections import Counter
@@ -39,6 +40,8 @@ SMALL = GuardPolicy(withdrawal_share=0.25, withdrawal_count=2, mass_share=0.5, m
 SETTLE = 60.0
 SEEN: Counter[str] = Counter()
 """What happened, over all sequences."""
+LENGTHS: list[int] = []
+"""Steps of each sequence."""
 
 numbers = st.integers(0, 79)
 some = st.lists(numbers, min_size=1, max_size=6)
@@ -377,7 +380,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.world.check()
 
     def teardown(self) -> None:
-        SEEN["steps"] += self.steps
+        LENGTHS.append(self.steps)
         if sys.exc_info()[0] is None and self.size:
             self._count()
             self.world.calm_down()
@@ -390,7 +393,6 @@ class DeliveryMachine(RuleBasedStateMachine):
             event(f"{kind} × {action}")
         SEEN.update(self.world.boundaries.hits)
         SEEN["requests"] += self.world.hubject.requests
-        SEEN["sequences"] += 1
 
 
 class OverSqlite(DeliveryMachine):
@@ -467,4 +469,5 @@ def _summary() -> str:
     table = sorted(_fault_table().items(), key=lambda one: one[1])
     others = {name: hits for name, hits in sorted(SEEN.items()) if "×" not in name}
     least = ", ".join(f"{kind} × {action} {hits}" for (kind, action), hits in table[:8])
-    return f"\n{others}\nfaults {sum(hits for _, hits in table)}; least often: {least}"
+    lengths = f"{len(LENGTHS)} sequences, {sum(LENGTHS)} steps, median {statistics.median(LENGTHS):.0f}"
+    return f"\n{lengths}\n{others}\nfaults {sum(hits for _, hits in table)}; least often: {least}"
