@@ -74,18 +74,18 @@ def _guarded(key: str, what: str, look: Callable[[], list[Finding]]) -> list[Fin
 
 
 def _certificate(wiring: Wiring, key: str) -> list[Finding]:
-    facts = wiring.certificate(key)
+    facts = wiring.certificates.facts(key)
     if facts is None:
         return [
             Finding(operator=key, what="certificate", verdict="ok", text="not needed: plain http on loopback")
         ]
-    wiring.verify_tls_files(key)
+    wiring.certificates.verify(key)
     text = f"{facts.subject}, {facts.days_left} days left"
     operator_id = wiring.settings.operators[key].operator_id
     problems = []
     if not facts.chain_complete:
         problems.append("the chain up to a root is not complete")
-    if wiring.expires_soon(key):
+    if wiring.certificates.expires_soon(key):
         problems.append("it expires soon: order a new one from Hubject")
     named = facts.subject.upper().replace("*", "")
     if operator_id.key.replace("*", "") not in named:
@@ -164,7 +164,7 @@ def _first_load(key: str, rows: Collection[EvseRow]) -> list[Finding]:
 
 
 def _hubject(wiring: Wiring, key: str) -> list[Finding]:
-    agreed = wiring.handshake(key)
+    agreed = wiring.certificates.handshake(key)
     return [Finding(operator=key, what="hubject", verdict="ok", text=f"{agreed}; no request was sent")]
 
 

@@ -65,7 +65,7 @@ def _ailing(wiring: Wiring, key: str) -> str | None:
 def _cannot_push(wiring: Wiring, key: str) -> str | None:
     """What is wrong with the operator's certificate files, if anything."""
     try:
-        wiring.verify_tls_files(key)
+        wiring.certificates.verify(key)
     except CertificateError as error:
         return error.message
     return None

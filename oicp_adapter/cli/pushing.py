@@ -45,7 +45,7 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
     clock, log = SystemClock(stop), configure_log(settings)
     with ExitStack() as stack:
         wiring = stack.enter_context(Wiring(settings, clock=clock, log=log, stop=stop))
-        wiring.verify_any_tls_files()
+        wiring.certificates.verify_any()
         operators = []
         for key in settings.operators:
             stack.enter_context(wiring.lock(key, verb="run"))

@@ -175,7 +175,7 @@ def status(
 def _days_left(wiring: Wiring, key: str) -> int | None:
     """`status` is most needed when something is wrong, so a certificate that cannot be read does not end it."""
     try:
-        certificate = wiring.certificate(key)
+        certificate = wiring.certificates.facts(key)
     except CertificateError as error:
         talk(f"warning: {error}")
         return None

@@ -16,15 +16,7 @@ from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.daemon import OperatorJobs
-from oicp_adapter.errors import CertificateError
-from oicp_adapter.hub import (
-    CertificateFacts,
-    HubClient,
-    certificate_facts,
-    expiry_warning,
-)
-from oicp_adapter.hub.handshake import handshake
-from oicp_adapter.hub.tls import build_context
+from oicp_adapter.hub import HubClient
 from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
 from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
@@ -44,7 +36,8 @@ from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
-from oicp_adapter.wiring.parts import base_url, hub_options, mapper_of, source_of, tls_options, triggers_of
+from oicp_adapter.wiring.certificates import Certificates
+from oicp_adapter.wiring.parts import base_url, hub_options, mapper_of, source_of, triggers_of
 
 if TYPE_CHECKING:
     from oicp_adapter.ports import Hub
@@ -86,6 +79,7 @@ class Wiring:
         read_only: bool = False,
     ) -> None:
         self.settings = settings
+        self.certificates = Certificates(settings, now=clock.now, log=log)
         self._clock = clock
         self._log = log
         self._stop = stop if stop is not None else threading.Event()
@@ -144,7 +138,7 @@ class Wiring:
         """One operator's use cases, ready to push; one that does not push needs no certificate."""
         ledger, hub = self.ledger(key), self._hub(key, files_later=not pushes)
         if pushes:
-            self._warn_of_expiry(key)
+            self.certificates.warn_of_expiry(key)
         try:
             hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
             yield self._sync(key, ledger=ledger, hub=hub, progress=progress, one_shot=True)
@@ -168,11 +162,11 @@ class Wiring:
         operator = self.settings.operators[key]
         ledger, hub = self.ledger(key), self._hub(key, files_later=True)
         hub.seed(ledger.recent_pushes(self._clock.now() - RATE_WINDOW))
-        self._warn_of_certificate(key)
+        self.certificates.warn(key)
 
         def upkeep() -> None:
             ledger.prune(self._clock.now())
-            self._warn_of_expiry(key)
+            self.certificates.warn_of_expiry(key)
 
         def close() -> None:
             hub.close()
@@ -227,13 +221,6 @@ class Wiring:
     def refused(self, key: str, evse_id: str) -> list[str]:
         """Why records with this id cannot be published, in words; empty if there are none."""
         return refusals(key, evse_id, self.ledger(key).rejected())
-
-    def certificate(self, key: str) -> CertificateFacts | None:
-        """What the operator's client certificate says; None on plain http."""
-        tls = tls_options(self.settings, key)
-        if tls is None:
-            return None
-        return certificate_facts(tls.cert_file, now=self._clock.now(), ca_file=tls.ca_file)
 
     def patience(self, key: str) -> float:
         """Seconds after which a worker that has finished no job is stuck."""
@@ -317,32 +304,6 @@ class Wiring:
             chance=random.SystemRandom().random,
         )
 
-    def verify_any_tls_files(self) -> None:
-        """Raises the first operator's CertificateError if no operator has TLS files to push with."""
-        errors = []
-        for key in self.settings.operators:
-            try:
-                self.verify_tls_files(key)
-            except CertificateError as error:
-                errors.append(error)
-        if len(errors) == len(self.settings.operators):
-            raise errors[0]
-
-    def verify_tls_files(self, key: str) -> None:
-        """Load the operator's TLS files as a push would. Raises CertificateError."""
-        tls = tls_options(self.settings, key)
-        if tls is not None:
-            build_context(tls, now=self._clock.now())
-
-    def expires_soon(self, key: str) -> bool:
-        """Whether the operator's certificate is due for renewal."""
-        facts = self.certificate(key)
-        return facts is not None and expiry_warning(facts.days_left) is not None
-
-    def handshake(self, key: str) -> str:
-        """Shake hands with Hubject without a request. Raises HubFailed, CertificateError."""
-        return handshake(hub_options(self.settings, key), now=self._clock.now())
-
     def _hub(self, key: str, *, files_later: bool = False) -> HubClient:
         log = self._log.bind(operator=key)
 
@@ -363,21 +324,3 @@ class Wiring:
             on_retry=on_retry,
             files_later=files_later,
         )
-
-    def _warn_of_certificate(self, key: str) -> None:
-        try:
-            self.verify_tls_files(key)
-        except CertificateError as error:
-            self._log.emit(events.CERTIFICATE_UNUSABLE, operator=key, text=error.message, fix=error.hint)
-        else:
-            self._warn_of_expiry(key)
-
-    def _warn_of_expiry(self, key: str) -> None:
-        try:
-            facts = self.certificate(key)
-        except CertificateError:
-            return  # being renewed: the next connection says what is wrong with it
-        if facts is not None and self.expires_soon(key):
-            self._log.emit(
-                events.CERTIFICATE_EXPIRES, operator=key, days_left=facts.days_left, subject=facts.subject
-            )
