@@ -206,8 +206,9 @@ class OperatorSync:
             rows=dict(picture.rows),
             state=picture.state,
         )
+        times = (now, self._clock.monotonic())
         started = self._last_times is None
-        anew = write and self._begins_anew(now, work)
+        anew = write and self._begins_anew(times, work)
         if write and picture.gone_back:
             self._distrust(work, "it is older than the last push: was a copy restored?", now=now)
             self._ledger.accept_age()
@@ -223,23 +224,23 @@ class OperatorSync:
             changed.update(self._pull_back(work, now, after_jump=not started))
         if changed or picture.open_pushes:
             self._ledger.interrupted(picture.open_pushes, changed.values(), work.state, now=now)
+        self._last_times = times  # not before: on a full disk the next cycle is still the first
         if picture.open_pushes:
             work.log.emit(events.RECOVERED, pushes=len(picture.open_pushes), evses=len(changed))
             if work.state.full_doubts > picture.state.full_doubts and self._full_loader.suspended(work):
                 work.log.emit(events.FULL_SUSPENDED, records=len(work.rows))
         return work
 
-    def _begins_anew(self, now: float, work: Work) -> bool:
+    def _begins_anew(self, times: tuple[float, float], work: Work) -> bool:
         """The first cycle of a process, or the first after the clock jumped: no time may be trusted."""
-        last, monotonic = self._last_times, self._clock.monotonic()
-        self._last_times = (now, monotonic)
-        if last is None:
+        if self._last_times is None:
             # A restart is often the cure; a verb from cron is none, and its first request stays a small one.
             if self._policy.settles_anew:
                 work.state = replace(work.state, trouble=None)
             return True
-        if jumped(wall=now - last[0], monotonic=monotonic - last[1]):
-            work.log.emit(events.CLOCK_JUMPED, by=round(now - last[0] - (monotonic - last[1]), 1))
+        wall, monotonic = (now - last for now, last in zip(times, self._last_times, strict=True))
+        if jumped(wall=wall, monotonic=monotonic):
+            work.log.emit(events.CLOCK_JUMPED, by=round(wall - monotonic, 1))
             return True
         return False
 

@@ -357,3 +357,27 @@ def test_a_daemon_that_starts_waits_anew_in_full() -> None:
     assert operator.sent() == []
     operator.delta(after=10)
     assert operator.sent() == ["update E1=Occupied"]
+
+
+def test_a_daemon_that_starts_on_a_full_disk_still_waits_anew_when_it_can_write_again() -> None:
+    # The first cycle fails; if the second is taken for an ordinary one, it trusts a wait it never began.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({**FLEET, "E1": "CHARGING"})
+    operator.hub.script = [IN_DOUBT]
+    operator.delta(after=10)
+    operator.forget()
+    operator.start()
+    writes = operator.ledger.interrupted
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise LedgerFull("no space left")
+
+    operator.ledger.interrupted = full_disk  # type: ignore[method-assign]
+    with pytest.raises(LedgerFull):
+        operator.delta(after=3600)
+    operator.ledger.interrupted = writes  # type: ignore[method-assign]
+    operator.delta(after=10)
+    assert operator.sent() == []
+    operator.delta(after=60)
+    assert operator.sent() == ["update E1=Occupied"]
