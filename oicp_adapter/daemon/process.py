@@ -18,8 +18,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from oicp_adapter.daemon.worker import DELTA, FULL, OperatorJobs, Worker
 from oicp_adapter.errors import AdapterError
-from oicp_adapter.ports import Clock, Source
-from oicp_adapter.sync.cycle import Mapper
+from oicp_adapter.ports import Clock
+from oicp_adapter.sync.cycle import Reading
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
@@ -40,7 +40,7 @@ class Daemon:
         log: EventLog,
         stop: threading.Event,
         grace: float,
-        reload: Callable[[], Mapping[str, tuple[Source, Mapper]]],
+        reload: Callable[[], Mapping[str, Reading]],
     ) -> None:
         """`reload` reads source and mapping settings anew, by operator; raises ConfigurationError."""
         self._reload = reload
@@ -130,7 +130,7 @@ class Daemon:
             return
         for worker in self._workers:
             if worker.jobs.name in fresh:
-                worker.use(*fresh[worker.jobs.name])
+                worker.use(fresh[worker.jobs.name])
         self._log.emit(events.CONFIGURATION_RELOADED, operators=sorted(fresh))
 
     def _asked_again(self) -> bool:

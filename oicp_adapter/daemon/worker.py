@@ -16,9 +16,9 @@ from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import replace
 
 from oicp_adapter.errors import LedgerError
-from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord, Source
+from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
 from oicp_adapter.sync.commands import Task, task
-from oicp_adapter.sync.cycle import Mapper, OperatorSync
+from oicp_adapter.sync.cycle import OperatorSync, Reading
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.resync import Ended
 from oicp_adapter.telemetry import events
@@ -80,15 +80,15 @@ class Worker(threading.Thread):
         """How a command ended, until the ledger has it."""
         self._unusable: tuple[type[LedgerError], float] | None = None
         """How the ledger fails, and when that was last told."""
-        self._fresh: tuple[Source, Mapper] | None = None
+        self._fresh: Reading | None = None
 
     def poke(self, job: str, why: str = SCHEDULE) -> None:
         """Ask for a job; safe from any thread and from signal handlers."""
         self._pokes.put(f"{job}:{why}")
 
-    def use(self, source: Source, mapper: Mapper) -> None:
+    def use(self, reading: Reading) -> None:
         """Read and map by new settings before the next job; safe from any thread."""
-        self._fresh = (source, mapper)
+        self._fresh = reading
 
     def run(self) -> None:
         """Work until asked to stop."""
@@ -122,7 +122,7 @@ class Worker(threading.Thread):
     def _step(self) -> None:
         fresh, self._fresh = self._fresh, None
         if fresh is not None:
-            self.jobs.sync.use(*fresh)
+            self.jobs.sync.use(fresh)
         try:
             self._obey()
         except LedgerError as error:

@@ -133,7 +133,7 @@ class MappingSettings(Table):
     elsewhere it is the time of the last change, and a quiet charger is not a dead one."""
     hold_available: OptionalDuration = default("off")
     """A change to Available is published when the source has said so for this long. Off, because it keeps free chargers
-    off the map; for chargers that flap. EVSEs that are new to Hubject do not wait. A change needs a restart."""
+    off the map; for chargers that flap. EVSEs that are new to Hubject do not wait."""
 
 
 class ScheduleSettings(Table):

@@ -32,10 +32,20 @@ from oicp_adapter.telemetry.log import EventLog
 
 Mapper = Callable[[list[SourceRecord], float, Mapping[str, tuple[ConnectorState, ...]]], MappedFleet]
 """(records, now, remembered connector states) → the mapped fleet."""
-
-
 LONGEST_WAIT = 86_400.0
 """Seconds; no wait that is meant is longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The settings that may change between two cycles: where the records come from, and how they count."""
+
+    source: Source
+    mapper: Mapper
+    unknown_after: float | None
+    """Seconds, see `CyclePolicy`."""
+    hold_available: float
+    """Seconds, see `PlanPolicy`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +89,7 @@ class OperatorSync:
         self._decider = decider
         self._full_loader = full_loader
         self._policy = policy
+        self._unknown_after = policy.unknown_after
         self._log = log
         self._new_id = new_id
         self._herald = Herald(ledger=ledger, clock=clock)
@@ -146,9 +157,11 @@ class OperatorSync:
         picture = self._ledger.load()
         self._ledger.save((), replace(picture.state, full_wanted=""))
 
-    def use(self, source: Source, mapper: Mapper) -> None:
+    def use(self, reading: Reading) -> None:
         """Read and map by new settings from the next cycle on."""
-        self._source, self._mapper = source, mapper
+        self._source, self._mapper = reading.source, reading.mapper
+        self._unknown_after = reading.unknown_after
+        self._decider.plan = replace(self._decider.plan, hold_available=reading.hold_available)
 
     def preview(self, allowance: Allowance = NO_ALLOWANCE) -> Preview:
         """What a delta and a full load would send now. Raises SourceError; writes nothing, sends nothing."""
@@ -285,7 +298,7 @@ class OperatorSync:
         report.complete = False
         report.failures.append((error.exit_code, error.message, error.hint))
         work.state = self._herald.source_failed(error, work, now=now)
-        limit, last = self._policy.unknown_after, work.state.last_read_at
+        limit, last = self._unknown_after, work.state.last_read_at
         if limit is None or last is None or now - last < limit:
             return
         rows = unreadable(work.rows, now=now)

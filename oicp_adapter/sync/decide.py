@@ -37,12 +37,13 @@ class Decision:
         return {key: refusal.guard.value for refusal in self.refusals for key in refusal.keys}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Decider:
-    """The operator's policies, ready to decide."""
+    """The operator's policies, ready to decide. One object for all use cases of the operator."""
 
     operator: str
     plan: PlanPolicy
+    """Exchanged between cycles when the settings are read again."""
     guards: GuardPolicy
 
     def decide(

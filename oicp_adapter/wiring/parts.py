@@ -19,7 +19,7 @@ from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
-from oicp_adapter.sync.cycle import Mapper
+from oicp_adapter.sync.cycle import Mapper, Reading
 
 
 def base_url(settings: Settings) -> str:
@@ -92,10 +92,15 @@ def source_of(operator: OperatorSettings) -> Source:
     )
 
 
-def reading_anew(settings: Settings, *, running: Settings) -> dict[str, tuple[Source, Mapper]]:
-    """Source and mapper by new settings, of the operators that are running."""
+def reading_anew(settings: Settings, *, running: Settings) -> dict[str, Reading]:
+    """Source and mapping by new settings, of the operators that are running."""
     return {
-        key: (source_of(operator), mapper_of(operator))
+        key: Reading(
+            source=source_of(operator),
+            mapper=mapper_of(operator),
+            unknown_after=operator.source.unknown_after,
+            hold_available=operator.mapping.hold_available or 0.0,
+        )
         for key, operator in settings.operators.items()
         if key in running.operators
     }

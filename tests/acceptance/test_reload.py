@@ -33,6 +33,24 @@ def test_sighup_takes_new_mapping_and_source_settings_without_a_restart(house: H
     assert daemon.ends() == 0
 
 
+def test_sighup_takes_every_setting_of_source_and_mapping(house: House) -> None:
+    # In the field: the setting that calms flapping chargers is written, told, and does nothing until the next restart.
+    evses = fleet(3, "CHARGING")
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    text = file.read_text().replace('path = "fleet.json"', 'path = "fleet.json", unknown_after = "1s"')
+    file.write_text(text + '\n[operators.slb.mapping]\nhold_available = "1h"\n')
+    daemon.tell(signal.SIGHUP)
+    daemon.waits_for("daemon.reloaded")
+    house.exports(fleet(4))
+    new = (fleet(4).keys() - evses.keys()).pop()
+    house.comes_to_hold({**published(evses), new: "Available"})  # what is new to Hubject does not wait
+    house.export.unlink()
+    house.comes_to_hold(dict.fromkeys(fleet(4), "Unknown"))
+
+
 def test_sighup_with_a_bad_configuration_changes_nothing_and_tells_no_secret(house: House) -> None:
     # In the field: a typing error on a Friday; the daemon must neither end nor run on half of it.
     evses = fleet(6)
