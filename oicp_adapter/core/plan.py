@@ -136,22 +136,29 @@ def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
 
 def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, withheld: bool = False) -> Target:
     """The status Hubject should hold now; None: nothing (delete); HOLD: leave it as it is, send nothing."""
-    missing = row.first_missing is not None
-    if withheld:
-        return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD
-    if not missing:
-        if _held_back(row, policy, now=now):
-            return Hold.HOLD if row.quarantine is not None else row.status or Hold.HOLD
+    if withheld or (row.first_missing is None and _held_back(row, policy, now=now)):
+        return Hold.HOLD if row.quarantine is not None else _as_it_is(row)
+    if row.first_missing is None:
         withdraws = row.may_be_shown and row.desired is EvseStatus.EVSE_NOT_FOUND
-        return (row.status if withdraws and not complete else row.desired) or Hold.HOLD
-    kept = row.status or (row.desired if row.in_doubt_since is not None else None) or Hold.HOLD
+        return _as_it_is(row) if withdraws and not complete else row.desired or Hold.HOLD
+    kept = _as_it_is(row)
+    if kept is Hold.HOLD and row.in_doubt_since is not None and row.presence is not Presence.ABSENT:
+        kept = row.desired if row.desired not in (None, EvseStatus.EVSE_NOT_FOUND) else Hold.HOLD
     if not (complete and gone(row, policy, now=now)):
         return kept
     if policy.missing is Missing.KEEP and (kept is not Hold.HOLD or row.in_doubt_since is None):
         return kept  # what is in doubt and has nothing to keep is withdrawn: else its doubt never ends
-    if row.presence is Presence.ABSENT and not _due_again(row, now=now):
+    if row.presence is Presence.ABSENT and row.in_doubt_since is None and not _due_again(row, now=now):
         return Hold.HOLD
     return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND
+
+
+def _as_it_is(row: EvseRow) -> Target:
+    """The last acknowledged status. Not EvseNotFound where an unanswered request may have brought the EVSE back:
+    that would be a withdrawal which nobody has asked for, or which a guard has just refused."""
+    if row.status is EvseStatus.EVSE_NOT_FOUND and row.may_be_shown:
+        return Hold.HOLD
+    return row.status or Hold.HOLD
 
 
 def _due_again(row: EvseRow, *, now: float) -> bool:
@@ -314,9 +321,10 @@ def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
 
 def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) -> Change:
     removal = row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND)
+    known_gone = row.presence is Presence.ABSENT and row.status is status  # it may be there as EvseNotFound
     if status is None:
         action = ActionType.DELETE
-    elif row.presence is Presence.PRESENT or kind is Kind.WITHDRAWAL or removal:
+    elif row.presence is Presence.PRESENT or kind is Kind.WITHDRAWAL or removal or known_gone:
         # An EVSE that may not be there is never created just to be withdrawn: an insert refused because it is
         # there would be read as "not there".
         action = ActionType.UPDATE

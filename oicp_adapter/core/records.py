@@ -16,7 +16,10 @@ WEEK = 7 * 86_400.0
 
 
 class Presence(StrEnum):
-    """Whether Hubject has a status record for the EVSE: it decides between insert and update."""
+    """Whether Hubject has a status record for the EVSE: it decides between insert and update.
+
+    Absent and in doubt: there as EvseNotFound at most.
+    """
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -84,6 +87,11 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if self.presence is Presence.ABSENT:
             return False
         return self.status is not EvseStatus.EVSE_NOT_FOUND or self.in_doubt_since is not None
+
+    @property
+    def wanted(self) -> bool:
+        """The source has it and wants drivers to see it."""
+        return self.first_missing is None and self.desired not in (None, EvseStatus.EVSE_NOT_FOUND)
 
     @property
     def acknowledged(self) -> bool:

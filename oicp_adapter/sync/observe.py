@@ -89,5 +89,5 @@ def unreadable(rows: dict[str, EvseRow], *, now: float) -> list[EvseRow]:
             changed_at=row.changed_at or now,
         )
         for row in rows.values()
-        if row.first_missing is None and row.desired not in (None, EvseStatus.UNKNOWN)
+        if row.wanted and row.desired is not EvseStatus.UNKNOWN
     ]

@@ -252,3 +252,68 @@ def test_what_a_person_allowed_is_good_for_at_most_that_many_in_the_whole_run() 
     report = operator.full(after=10, allow=4, force=True)
     assert [refusal.guard.value for refusal in report.refusals] == ["withdrawal"]
     assert shown(operator) == 16
+
+
+@pytest.mark.parametrize("answer", [APPLIED_LATE, IN_DOUBT])
+def test_what_has_left_the_map_does_not_leave_it_again_after_a_lost_full_load(answer: Any) -> None:
+    # One night without an answer, and every full load waits for a person to allow last week's removals again.
+    operator = Operator()
+    operator.published(fleet(1, 40))
+    operator.has({**fleet(1, 20), **fleet(31, 40, "REMOVED")})
+    operator.delta(after=10)
+    assert operator.full(after=60, allow=20).exit_code == 0
+    assert operator.full(after=DAY).exit_code == 0
+    operator.hub.script = [answer]
+    operator.full(after=DAY)
+    for job in (operator.delta, operator.reconcile, operator.full):
+        assert job(after=601).exit_code == 0
+        assert shown(operator) == 20
+    operator.has({**fleet(1, 18), **fleet(31, 40, "REMOVED")})
+    operator.delta(after=6 * DAY)
+    assert (operator.delta(after=60).exit_code, shown(operator)) == (0, 18)
+
+
+@pytest.mark.parametrize("late", [40, 400])
+def test_what_returns_after_a_lost_full_load_outlives_its_late_arrival(late: float) -> None:
+    # It is inserted at once, the full load arrives after it, and the charger is off the map until the next night.
+    operator = Operator()
+    operator.published(fleet(1, 20))
+    operator.has(fleet(1, 18))
+    operator.delta(after=10)
+    operator.full(after=60)
+    operator.hub.script = [IN_DOUBT]
+    operator.full(after=DAY)
+    operator.has(fleet(1, 20))
+    (lost,) = operator.hub.requests[-1:]
+    for step in range(10, 700, 10):
+        if step == late:
+            operator.hub.push(lost)
+        operator.reconcile(after=10)
+    assert shown(operator) == 20
+
+
+def test_removed_chargers_stay_off_the_map_while_the_source_is_unreadable() -> None:
+    # They come back as Unknown, and are too many to be removed again without a person.
+    operator = Operator(Choices(unknown_after=300))
+    operator.published({**fleet(1, 20), **fleet(21, 25, "REMOVED")})
+    operator.source.failure = SourceError("down")
+    operator.delta(after=301)
+    assert operator.holds() == {**fleet(1, 20, "Unknown"), **fleet(21, 25, "EvseNotFound")}
+    operator.source.failure = None
+    assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 20)
+
+
+def test_a_refused_withdrawal_is_not_made_because_the_last_answer_was_lost() -> None:
+    # The guard says that 10 EVSEs are withheld, and all of them go: they were gone once before.
+    operator = Operator()
+    operator.published(fleet(1, 20))
+    operator.has({**fleet(1, 20), **fleet(11, 20, "REMOVED")})
+    assert operator.full(after=10, allow=10).exit_code == 0
+    operator.hub.script = [APPLIED_LATE]
+    operator.has(fleet(1, 20))
+    operator.delta(after=10)
+    operator.has({**fleet(1, 20), **fleet(11, 20, "REMOVED")})
+    report = operator.delta(after=61)
+    assert ([refusal.guard.value for refusal in report.refusals], shown(operator)) == (["withdrawal"], 20)
+    operator.has(fleet(1, 20))
+    assert (operator.delta(after=10).exit_code, operator.holds()) == (0, fleet(1, 20, "Available"))

@@ -104,13 +104,15 @@ def test_a_new_evse_is_no_respelling() -> None:
 
 
 def test_an_unreadable_source_turns_what_is_published_to_unknown() -> None:
-    # Missing, unpublished and unknown EVSEs are pushed too; or the mass guard waits another quarter of an hour.
+    # Missing, unpublished, removed and unknown EVSEs are pushed too: chargers that were taken away years ago are back
+    # on the maps, and too many to leave them again. Or the mass guard waits another quarter of an hour.
     rows = [
         row("A", cause=Cause.STALE),
         row("B", desired=EvseStatus.UNKNOWN),
         row("C", desired=None),
         row("D", first_missing=NOW - 5),
         row("E", changed_at=NOW - 30),
+        row("F", desired=EvseStatus.EVSE_NOT_FOUND),
     ]
     turned = unreadable({one.key: one for one in rows}, now=NOW)
     assert [(one.key, one.desired, one.cause, one.changed_at) for one in turned] == [

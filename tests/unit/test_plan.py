@@ -228,6 +228,30 @@ def test_a_withheld_withdrawal_stays_as_last_acknowledged() -> None:
     assert (made.changes, dict(made.withheld)) == ((), {"E1": "withdrawal"})
 
 
+@pytest.mark.parametrize(
+    ("more", "how"),
+    [
+        ({"desired": NOT_FOUND}, {"withheld": {"E1": "withdrawal"}}),
+        ({"first_missing": GONE}, {"withheld": {"E1": "withdrawal"}}),
+        ({"desired": EvseStatus.UNKNOWN}, {"withheld": {"E1": "mass_unknown"}}),
+        ({"desired": NOT_FOUND}, {"complete": False}),
+        ({"first_missing": GONE, "desired": NOT_FOUND}, {"complete": False}),
+    ],
+)
+def test_what_a_lost_answer_may_have_brought_back_is_not_withdrawn_as_last_acknowledged(
+    more: dict[str, Any], how: dict[str, Any]
+) -> None:
+    # EVSEs come back, no answer arrives, the export loses them again: the guard says no, and all of them go.
+    perhaps_back = row(status=NOT_FOUND, in_doubt_since=NOW - 60, **more)
+    assert plan(perhaps_back, **how).changes == ()
+
+
+def test_what_came_back_in_doubt_and_misses_one_read_keeps_its_latest_status() -> None:
+    # A charger that a reader missed once, at the end of settle, is off the map.
+    perhaps_back = row(status=NOT_FOUND, in_doubt_since=NOW - 60, first_missing=NOW - 10)
+    assert sends(plan(perhaps_back)) == [("update", AVAILABLE)]
+
+
 def test_the_oldest_change_goes_first() -> None:
     # Under load the same EVSEs wait for ever.
     rows = [row("E1", desired=OCCUPIED, changed_at=NOW), row("E2", desired=OCCUPIED, changed_at=NOW - 9)]

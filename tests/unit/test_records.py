@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -123,6 +125,26 @@ def test_only_an_update_in_doubt_leaves_presence_known(
     # The EVSE is updated where it is not, or inserted where it is: refused every time.
     doubt = doubted(row(presence=before), action, now=NOW, push_id=9)
     assert (doubt.presence, doubt.in_doubt_since, doubt.status) == (after, NOW, AVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("more", "after"),
+    [
+        ({"presence": Presence.ABSENT, "status": None, "first_missing": NOW - 90}, Presence.ABSENT),
+        ({"status": EvseStatus.EVSE_NOT_FOUND, "first_missing": NOW - 90}, Presence.ABSENT),
+        ({"status": EvseStatus.EVSE_NOT_FOUND, "desired": EvseStatus.EVSE_NOT_FOUND}, Presence.ABSENT),
+        ({"status": EvseStatus.EVSE_NOT_FOUND, "desired": AVAILABLE}, Presence.UNKNOWN),
+        ({"presence": Presence.ABSENT, "status": None, "desired": AVAILABLE}, Presence.UNKNOWN),
+        ({"first_missing": NOW - 90}, Presence.UNKNOWN),
+    ],
+)
+def test_a_full_load_in_doubt_shows_nobody_who_was_not_shown_and_is_not_wanted(
+    more: dict[str, Any], after: Presence
+) -> None:
+    # What left the map with a person's leave counts as leaving it again, and waits for a person again.
+    doubt = doubted(row(**more), ActionType.FULL_LOAD, now=NOW, push_id=9)
+    assert (doubt.presence, doubt.in_doubt_since) == (after, NOW)
+    assert doubt.may_be_shown is (after is Presence.UNKNOWN)
 
 
 def test_a_full_load_in_doubt_counts_and_an_applied_one_forgets_the_count() -> None:
