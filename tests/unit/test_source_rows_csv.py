@@ -66,6 +66,19 @@ def test_an_unusable_header_is_shown_with_the_setting(text: str, words: list[str
     assert all(word in str(caught.value) for word in words)
 
 
+def test_a_header_that_is_not_utf8_is_told_as_such() -> None:
+    # Excel in Germany writes ISO-8859-1: "no column 'Zustand (Säule)'" beside that very name tells nothing.
+    with pytest.raises(SourceError, match=r"not UTF-8.*: evse_id, Zustand \(S.ule\)") as caught:
+        read("evse_id;Zustand (Säule)\nE1;frei\n".encode("latin-1"), status="Zustand (Säule)")
+    assert caught.value.hint == "save the export as UTF-8"
+
+
+def test_a_column_nobody_reads_need_not_be_utf8() -> None:
+    # A remark with an umlaut would stop an export that is good enough.
+    found = read("evse_id;status;Straße\nE1;Available;Süd\n".encode("latin-1"))
+    assert pairs(found) == [("E1", "Available")]
+
+
 @pytest.mark.parametrize(
     "text", ["DE*ABC*E1,Available\n", "evse_id\n", "evse_id,address\n", "\n", '"evse_id,status\n']
 )

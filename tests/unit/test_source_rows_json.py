@@ -48,6 +48,28 @@ def test_an_object_that_does_not_say_which_array_is_refused(document: object) ->
         read_json(document)
 
 
+@pytest.mark.parametrize("document", [{"meta": 1, "data": {"chargers": [E1]}}, {"meta": 1, "items": [E1]}])
+def test_an_array_that_lies_elsewhere_is_told_with_the_members_there_are(document: object) -> None:
+    # "The file is cut or damaged" would send the engineer to its writer, who is not to blame.
+    with pytest.raises(SourceError, match=r"found: meta, (data|items)\n") as caught:
+        read_json(document)
+    assert "an object with the array under exactly one of these names" in caught.value.hint
+
+
+def test_an_object_keyed_by_evse_does_not_fill_the_screen() -> None:
+    # The message of a fleet of 10,000 would be 200 kB, in the log of every hour.
+    with pytest.raises(SourceError) as caught:
+        read_json({f"DE*ABC*E{number}": "Available" for number in range(10_000)})
+    assert len(str(caught.value)) < 500
+
+
+def test_ocpi_locations_read_as_flat_records_name_the_format() -> None:
+    # `fields` cannot help there; the suffix .json does not tell the two apart.
+    with pytest.raises(SourceError) as caught:
+        read_json([{"id": "LOC1", "evses": []}])
+    assert 'format = "ocpi-locations"' in caught.value.hint
+
+
 @pytest.mark.parametrize("document", [{"data": None}, {"data": {}}, {"data": "x"}, "text", 7, None])
 def test_anything_but_an_array_is_refused(document: object) -> None:
     # null instead of a list is how a failed query is often serialised.

@@ -113,3 +113,9 @@ def test_characters_no_status_can_have_are_refused(written: str) -> None:
     # A line break inside a value is a lost quote: the EVSEs behind it were swallowed.
     with pytest.raises(BadValue):
         to_text(written)
+
+
+def test_a_value_that_is_not_utf8_says_so() -> None:
+    # A state of a German export, read as ISO-8859-1 bytes: a lone surrogate on the screen names no cause.
+    with pytest.raises(BadValue, match=r"^'St\ufffdrung' is not UTF-8: save the export as UTF-8$"):
+        to_text("St\udcf6rung")

@@ -110,7 +110,10 @@ def useless(group: Sequence[str], *, what: str, found: Iterable[str]) -> SourceE
 
     Otherwise one misspelt or missing column would turn a whole fleet into Unknown, or into nobody.
     """
+    found = list(found)
+    hint = f'say which it is under `fields` of the source, like fields = {{ {group[0]} = "their name" }}'
+    if "evses" in found:
+        hint = 'this looks like OCPI Locations: set format = "ocpi-locations"'
     return SourceError(
-        f"{what} for any of {', '.join(group)}; found: {', '.join(found) or 'nothing'}",
-        hint=f'say which it is under `fields` of the source, like fields = {{ {group[0]} = "their name" }}',
+        f"{what} for any of {', '.join(group)}; found: {', '.join(found) or 'nothing'}", hint=hint
     )

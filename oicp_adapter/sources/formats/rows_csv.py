@@ -13,6 +13,7 @@ from operator import itemgetter
 
 from oicp_adapter.errors import SourceError
 from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Collected, useless
+from oicp_adapter.sources.formats.values import is_utf8, readable
 
 
 class CsvRows:
@@ -27,7 +28,14 @@ class CsvRows:
         # Bytes that are not UTF-8 become lone surrogates, which only the row that uses them pays for.
         text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
         header, delimiter = _header(text.readline())
-        columns = self._columns(header)
+        try:
+            columns = self._columns(header)
+        except SourceError as error:
+            if all(map(is_utf8, header)):
+                raise
+            raise SourceError(
+                f"the header is not UTF-8 text; {readable(error.message)}", hint="save the export as UTF-8"
+            ) from error
         names = tuple(columns)
         values = itemgetter(*columns.values())  # at least two columns: an id and a state
         for line, row in _rows(text, delimiter, into):

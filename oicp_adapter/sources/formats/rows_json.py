@@ -18,6 +18,8 @@ from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder
 from oicp_adapter.sources.formats.values import Scalar
 
 _Tree = dict[str, Any]  # member name → subtree; an empty one is a value
+_SHOWN = 10
+"""Members named in an error; an object keyed by EvseID has thousands."""
 
 
 class _Envelope(msgspec.Struct):
@@ -77,9 +79,11 @@ def _array_in(data: bytes) -> msgspec.Raw:
     envelope = decode_json(data, _Envelope)
     members = (envelope.evses, envelope.data, envelope.records)
     arrays = [member for member in members if isinstance(member, msgspec.Raw)]
-    if len(arrays) != 1:
+    if len(arrays) != 1 or memoryview(arrays[0])[0] != ord("["):
+        found = _members_of_first([data])
+        shown = ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
         raise SourceError(
-            f"the JSON object has {len(arrays)} of the members evses, data and records",
+            f"the JSON object has not one array under evses, data and records; found: {shown or 'nothing'}",
             hint="write an array of records, or an object with the array under exactly one of these names",
         )
     return arrays[0]

@@ -13,6 +13,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 # A line break in a CSV value is a lost quote that swallowed rows; NUL and lone surrogates (bytes that are not
 # UTF-8, see rows_csv) fit into no database or request.
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
 _FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
 
 # A bare number is seconds or milliseconds only within 1973..2100: 20241009 is a date, not a day in 1970.
@@ -33,7 +34,9 @@ def to_text(value: Scalar) -> str | None:
     if isinstance(value, str):
         text = value.strip()
         if not text.isprintable() and _FORBIDDEN.search(text):
-            raise BadValue(f"{_shown(text)} contains a line break, NUL or bytes that are not UTF-8")
+            if not is_utf8(text):
+                raise BadValue(f"{_shown(readable(text))} is not UTF-8: save the export as UTF-8")
+            raise BadValue(f"{_shown(text)} contains a line break or NUL")
         return text or None
     if value is None:
         return None
@@ -42,6 +45,16 @@ def to_text(value: Scalar) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def is_utf8(text: str) -> bool:
+    """False if the text had bytes that are not UTF-8, such as an umlaut in ISO-8859-1."""
+    return _NOT_UTF8.search(text) is None
+
+
+def readable(text: str) -> str:
+    """The text for a person: what is not UTF-8 in it is U+FFFD."""
+    return _NOT_UTF8.sub("\ufffd", text)
 
 
 def parse_time(value: Scalar) -> float | None:
