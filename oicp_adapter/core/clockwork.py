@@ -47,7 +47,7 @@ def pulled_back_state(state: OperatorState, *, now: float, longest_wait: float) 
     """The same for the operator: nobody is made to wait for a time that may never come."""
     trouble = state.trouble
     if trouble is not None and (trouble.next_try > now + longest_wait or trouble.since > now):
-        trouble = replace(trouble, next_try=now, since=min(trouble.since, now))
+        trouble = replace(trouble, next_try=now, not_before=0.0, since=min(trouble.since, now))
     return replace(
         state,
         trouble=trouble,

@@ -121,6 +121,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     failures: int
     next_try: float
+    not_before: float = 0.0
+    """Hubject asked to wait until then (Retry-After): nobody sends earlier, neither a person nor a new process."""
 
 
 class OperatorState(msgspec.Struct, frozen=True, kw_only=True):

@@ -248,7 +248,9 @@ class OperatorSync:
         """The first cycle of a process, or the first after the clock jumped: no time may be trusted."""
         if self._last_times is None:
             # A restart is often the cure; a verb from cron is none, and its first request stays a small one.
-            if self._policy.settles_anew:
+            # What Hubject has asked for holds all the same.
+            trouble = work.state.trouble
+            if self._policy.settles_anew and trouble is not None and trouble.not_before <= times[0]:
                 work.state = replace(work.state, trouble=None)
             return True
         wall, monotonic = (now - last for now, last in zip(times, self._last_times, strict=True))

@@ -55,7 +55,7 @@ class Order:
     """By whom a full load was asked for; "" for no full load."""
     allowance: Allowance = NO_ALLOWANCE
     force: bool = False
-    """A person waits: send even while Hubject is given a rest."""
+    """A person waits: send even while Hubject is given a rest, unless it has asked for one itself."""
 
     @property
     def manual(self) -> bool:
@@ -109,7 +109,7 @@ class Delivery:
             self._herald.would_send(decision.plan, work)
         elif pause := self._paused(now):
             report.paused = pause_text(pause)
-        elif resting is not None and not order.force and now < resting.next_try:
+        elif resting is not None and now < (resting.not_before if order.force else resting.next_try):
             report.failures.append((4, resting.text, resting.hint))
         else:
             decision = self._send(decide, work, order, report, now=now, complete=complete)
@@ -211,7 +211,8 @@ class Delivery:
             chance=self._chance(),
         )
         if answer.retry_after is not None:
-            after = replace(after, next_try=max(after.next_try, now + answer.retry_after))
+            until = now + answer.retry_after
+            after = replace(after, next_try=max(after.next_try, until), not_before=until)
         work.state = replace(work.state, trouble=after)
         report.failures.append((4, answer.text, answer.hint))
         if after.permanent and (before is None or (before.permanent, before.text) != (True, after.text)):

@@ -71,8 +71,16 @@ def test_what_is_still_to_come_may_lie_ahead_but_not_beyond_the_longest_wait() -
 
 def test_nobody_waits_for_a_time_that_may_never_come() -> None:
     # Hubject is given a rest until 2099.
+    later = NOW + 2 * DAY
     trouble = Trouble(
-        permanent=True, code="017", text="", hint="", since=NOW + DAY, failures=3, next_try=NOW + 2 * DAY
+        permanent=True,
+        code="017",
+        text="",
+        hint="",
+        since=NOW + DAY,
+        failures=3,
+        next_try=later,
+        not_before=later,
     )
     state = OperatorState(
         trouble=trouble,
@@ -84,7 +92,7 @@ def test_nobody_waits_for_a_time_that_may_never_come() -> None:
         source_failing_since=NOW + 6,
     )
     after = pulled_back_state(state, now=NOW, longest_wait=DAY)
-    assert after.trouble == msgspec.structs.replace(trouble, since=NOW, next_try=NOW)
+    assert after.trouble == msgspec.structs.replace(trouble, since=NOW, next_try=NOW, not_before=0.0)
     assert {
         after.full_doubt_since,
         after.mass_since,

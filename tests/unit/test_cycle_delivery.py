@@ -83,6 +83,25 @@ def test_an_answer_that_says_nothing_was_applied_leaves_no_doubt_and_no_new_stat
     assert (row.status, row.presence, row.in_doubt_since) == (EvseStatus.AVAILABLE, Presence.PRESENT, None)
 
 
+@pytest.mark.parametrize("daemon", [True, False], ids=["a daemon that restarts", "sync from cron"])
+def test_a_new_process_honours_the_retry_after_of_the_last_one(daemon: bool) -> None:
+    # Over the limit, Hubject is called again by every restart and every minute's cron, and stays over it.
+    operator = Operator(Choices(settles_anew=daemon))
+    operator.published(FLEET)
+    operator.has({"E1": "INOPERATIVE", "E2": "CHARGING"})
+    operator.hub.script = [THROTTLED]
+    operator.delta()
+    for _ in range(2):
+        operator.passes(55)
+        operator.start()
+        assert operator.sync.delta(force=True).exit_code == 4
+    assert operator.sent() == ["update E1=OutOfService"]
+    operator.passes(55)
+    operator.start()
+    assert operator.sync.delta(force=True).exit_code == 0
+    assert operator.sent() == ["update E1=OutOfService"]
+
+
 def test_an_answer_that_could_not_be_stored_is_in_doubt_in_the_same_process() -> None:
     # The disk is full for a minute; the push is neither known nor repeated.
     operator = Operator()
