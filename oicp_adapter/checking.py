@@ -15,6 +15,7 @@ from oicp_adapter.core.guards import first_run_guard
 from oicp_adapter.core.model import MappedFleet
 from oicp_adapter.core.records import EvseRow
 from oicp_adapter.errors import AdapterError
+from oicp_adapter.sync.herald import OLD_AFTER
 from oicp_adapter.wiring import Wiring, base_url
 
 SAMPLE = 10
@@ -117,13 +118,16 @@ def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
     with wiring.preview(key, with_ledger=with_ledger) as operator_sync:
         seen = operator_sync.preview()
     read, fleet = seen.read, seen.fleet
+    problems = [*([] if read.complete else ["not complete"]), *read.problems[:3]]
+    age = 0 if read.as_of is None else wiring.now() - read.as_of
+    if age > OLD_AFTER:
+        problems.append(f"last written {age / 60:.0f} min ago")
     source = Finding(
         operator=key,
         what="source",
-        verdict="ok" if read.complete and not read.problems else "warning",
-        text="; ".join(
-            [f"{len(read.records)} records", *([] if read.complete else ["not complete"]), *read.problems[:3]]
-        ),
+        verdict="warning" if problems or not read.records else "ok",
+        text="; ".join([f"{len(read.records)} records", *problems]),
+        fix="look at the job that writes it" if age > OLD_AFTER or not read.records else "",
         sample=_sample(fleet),
     )
     return [source, _mapping(key, fleet), *_first_load(key, seen.rows.values())]

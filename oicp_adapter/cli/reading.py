@@ -194,7 +194,8 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
         out.print(f"  [yellow]{escape(facts.paused)}[/yellow]")
     if facts.mode != "push":
         out.print(f"  [yellow]mode {facts.mode}: nothing is pushed[/yellow]")
-    counts = ", ".join(f"{name} {count}" for name, count in sorted(facts.held.items())) or "nothing yet"
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(facts.held.items()))
+    counts = counts or ("nothing for certain" if facts.in_doubt else "nothing yet")
     out.print(f"  Hubject holds   {counts}")
     out.print(
         f"  not settled     backlog {facts.backlog}, in doubt {facts.in_doubt}, quarantined {facts.quarantined}, "
@@ -257,4 +258,6 @@ def quarantine_list(
         data(f"{one.operator} {one.evse_id or one.origin}: {one.by}, since {one.since}{again}: {one.why}")
     if len(found) > SHOWN:
         data(f"and {len(found) - SHOWN} more (all with --json)")
+    for code, fix in dict.fromkeys((one.code, one.fix) for one in found if one.fix):
+        talk(f"fix {code}: {fix}")
     return 0

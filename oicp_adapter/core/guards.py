@@ -158,7 +158,10 @@ def mass_guard(
     if unmapped:
         values = sorted({row.value for row in unmapped})
         why = f"{len(unmapped)} by values no table knows ({_some(values)})"
-        hint = "check `vocabulary`, or map the values under `mapping.overrides`; then it passes by itself"
+        hint = (
+            "repair the export, or correct `vocabulary` or `mapping.overrides` and reload the daemon (SIGHUP); "
+            "then it passes by itself"
+        )
     else:
         minutes = policy.mass_stale_after / 60
         why = "by missing signs of life"

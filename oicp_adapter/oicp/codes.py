@@ -41,7 +41,9 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
             _CERTIFICATE_HINT,
         ),
         "018": Meaning(
-            Reaction.REFUSED, "an EvseID occurs twice, or lies outside the operator's EvseID prefixes"
+            Reaction.REFUSED,
+            "an EvseID occurs twice, or lies outside the operator's EvseID prefixes",
+            "correct the id, or have Hubject register its prefix for the operator",
         ),
         "021": Meaning(Reaction.TRANSIENT, "Hubject system error"),
         "022": Meaning(Reaction.REFUSED, "a record is invalid, or the action does not fit what is held"),

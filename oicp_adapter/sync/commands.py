@@ -58,7 +58,8 @@ class Retry:
         """Runs one reconciliation with their time brought forward."""
         due = self._sync.hasten(self._key)
         if not due:
-            text = "nothing is quarantined" if self._key is None else "this EVSE is not quarantined"
+            what = "nothing is quarantined" if self._key is None else "this EVSE is not quarantined"
+            text = f"{what} by Hubject; what validation refused, the source must correct"
             return Ended(state=CommandState.DONE, exit_code=0, text=text)
         report = self._sync.reconcile()
         if report.nothing_sent:

@@ -10,7 +10,7 @@ from oicp_adapter.core.ids import InvalidId, parse_evse_id
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.plan import Missing, Mode, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
-from oicp_adapter.sync.facts import time_text
+from oicp_adapter.sync.facts import cure, time_text
 
 
 class PushFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,10 +109,11 @@ def _quarantine(row: EvseRow) -> str | None:
     if entry is None:
         return None
     answer = f"{entry.code} {entry.text}".strip()
+    fix = cure(entry.code)
     return (
         f"{answer} (Process-ID {entry.process_id or 'none'}, since {time_text(entry.since)}, "
         f"refused {entry.attempts} times, tried again at {time_text(entry.retry_at)})"
-    )
+    ) + (f"; fix: {fix}" if fix else "")
 
 
 def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) -> str:

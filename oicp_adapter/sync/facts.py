@@ -11,7 +11,9 @@ import msgspec
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.records import OperatorState, Picture
+from oicp_adapter.oicp.codes import CODES
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
+from oicp_adapter.telemetry import events
 
 _STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL)
 """Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
@@ -77,6 +79,7 @@ class RefusedFacts(msgspec.Struct, frozen=True, kw_only=True):
     """"Hubject" or "validation"."""
     code: str
     why: str
+    fix: str
     process_id: str | None
     since: str
     next_try: str | None
@@ -150,6 +153,7 @@ def refused_facts(
             by="Hubject",
             code=row.quarantine.code,
             why=f"{row.quarantine.code} {row.quarantine.text}".strip(),
+            fix=cure(row.quarantine.code),
             process_id=row.quarantine.process_id,
             since=time_text(row.quarantine.since) or "",
             next_try=time_text(row.quarantine.retry_at),
@@ -166,6 +170,7 @@ def refused_facts(
             by="validation",
             code="",
             why=one.reason,
+            fix="",
             process_id=None,
             since=time_text(since) or "",
             next_try=None,
@@ -174,6 +179,12 @@ def refused_facts(
         for one, since in rejected
     ]
     return found
+
+
+def cure(code: str) -> str:
+    """What a person can do about a refusal by Hubject; "" if the answer itself must tell."""
+    meaning = CODES.get(code)
+    return meaning.hint if meaning else ""
 
 
 def ailing(
@@ -201,6 +212,14 @@ def standstill(state: OperatorState, *, mode: str, paused: Pause | None, now: fl
     return None
 
 
+def unread(state: OperatorState, *, unknown_after: float | None, now: float) -> str | None:
+    """Why nothing is planned, if that is because the source is unreadable: see `Cycle`."""
+    since, last = state.source_failing_since, state.last_read_at
+    if since is None or (unknown_after is not None and last is not None and now - last >= unknown_after):
+        return None
+    return f"the source is unreadable since {time_text(since)}"
+
+
 def pause_text(pause: Pause) -> str:
     """Who paused, until when and why."""
     until = "until somebody resumes" if pause.until is None else f"until {time_text(pause.until)}"
@@ -217,11 +236,16 @@ def _baseline(state: OperatorState, *, automatic: bool) -> str:
 
 def _source(state: OperatorState) -> str:
     if state.source_failing_since is not None:
-        return f"unreadable since {time_text(state.source_failing_since)}"
+        why = state.notices.get(events.SOURCE_FAILED.name)
+        return f"unreadable since {time_text(state.source_failing_since)}" + (
+            f": {why.signature}" if why else ""
+        )
     if state.last_read_at is None:
         return "never read"
     complete = "complete" if state.last_complete_at == state.last_read_at else "not complete"
-    return f"read {time_text(state.last_read_at)}, {complete}"
+    old = state.notices.get(events.SOURCE_OLD.name)
+    stands = f", but not written for 15 min or more since {time_text(old.since)}" if old else ""
+    return f"read {time_text(state.last_read_at)}, {complete}{stands}"
 
 
 def _trouble(state: OperatorState) -> str | None:

@@ -30,7 +30,7 @@ from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained, refusals
-from oicp_adapter.sync.facts import standstill, time_text
+from oicp_adapter.sync.facts import standstill, time_text, unread
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
@@ -208,7 +208,7 @@ class Wiring:
             picture.state,
             history,
             policy=self._plan_policy(key),
-            stopped=self.stopped(key, picture.state),
+            stopped=self.stopped(key, picture.state) or self._unread(key, picture.state),
             now=self._clock.now(),
         )
 
@@ -217,6 +217,10 @@ class Wiring:
         now = self._clock.now()
         paused = self.ledger(key).paused(now=now) if self.has_ledger() else None
         return standstill(state, mode=self.settings.operators[key].mode, paused=paused, now=now)
+
+    def _unread(self, key: str, state: OperatorState) -> str | None:
+        unknown_after = self.settings.operators[key].source.unknown_after
+        return unread(state, unknown_after=unknown_after, now=self._clock.now())
 
     def refused(self, key: str, evse_id: str) -> list[str]:
         """Why records with this id cannot be published, in words; empty if there are none."""

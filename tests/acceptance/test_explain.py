@@ -30,7 +30,7 @@ def test_explain_finds_an_evse_wherever_it_is(house: House) -> None:
         assert words in fine.out
     refused = house.call("explain", FIRST)
     assert refused.code == 0
-    for words in ("603", "tried again alone at", "nothing acknowledged", "answer: "):
+    for words in ("603", "tried again alone at", "nothing acknowledged", "answer: ", "fix: upload"):
         assert words in refused.out
     foreign = house.call("explain", "DE*XYZ*E1")
     assert (foreign.code, "not publishable since" in foreign.err, "prefixes" in foreign.err) == (
@@ -43,6 +43,18 @@ def test_explain_finds_an_evse_wherever_it_is(house: House) -> None:
     assert unknown.out == ""
     no_id = house.call("explain", "charger 7")
     assert (no_id.code, "not an EvseID" in no_id.err) == (2, True)
+
+
+def test_nothing_is_promised_while_the_source_is_unreadable(house: House) -> None:
+    # In the field: "with the next delta" for six hours, because the export was gone.
+    evses = fleet(2)
+    house.configure()
+    house.published(evses)
+    house.export.unlink()
+    assert house.call("sync").code == 5
+    told = house.call("explain", FIRST).out
+    assert "nothing for now: the source is unreadable since" in told
+    assert "cannot be read" in house.call("status").out
 
 
 def test_explain_for_machines_has_the_whole_story(house: House) -> None:

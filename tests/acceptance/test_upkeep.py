@@ -69,8 +69,10 @@ def test_a_long_quarantine_is_counted_on_the_screen_and_whole_in_json(house: Hou
     # In the field: ten thousand lines scroll away the one that mattered.
     house.configure()
     _quarantined(house, 45)
-    shown = house.call("quarantine", "list").out.splitlines()
+    listed = house.call("quarantine", "list")
+    shown = listed.out.splitlines()
     assert len(shown) == 41
+    assert listed.err.splitlines() == ["fix 603: upload the EVSE data (PushEVSEData) of the named EVSEs"]
     assert shown[0].startswith(f"slb {GONE}: Hubject, since ")
     assert ", next try " in shown[0]
     assert ": 603 " in shown[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,7 +209,17 @@ def test_a_source_is_told_as_it_is(desk: Desk, rows: str | None, code: int, word
         (desk.place / "fleet.csv").unlink()
     found = desk.check(code)
     assert words in found["source"]["text"]
+    assert found["source"]["verdict"] == ("failed" if code else "warning")
     assert found["hubject"]["verdict"] == "ok"
+
+
+def test_a_file_nobody_writes_any_more_is_a_warning(desk: Desk) -> None:
+    # All lines "ok", and drivers see the states of yesterday.
+    path = desk.place / "fleet.csv"
+    os.utime(path, (0, path.stat().st_mtime - 7200))
+    source = desk.check(0)["source"]
+    assert (source["verdict"], source["text"]) == ("warning", "40 records; last written 120 min ago")
+    assert "job that writes it" in source["fix"]
 
 
 def test_what_is_unmapped_or_not_publishable_is_counted_and_the_first_is_named(desk: Desk) -> None:

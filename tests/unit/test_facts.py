@@ -20,7 +20,7 @@ from oicp_adapter.core.records import (
     Trouble,
 )
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
-from oicp_adapter.sync.facts import OperatorFacts, ailing, operator_facts, refused_facts, standstill
+from oicp_adapter.sync.facts import OperatorFacts, ailing, operator_facts, refused_facts, standstill, unread
 
 T0 = 1_795_192_516.0
 """2026-11-20T16:35:16Z"""
@@ -55,6 +55,10 @@ def row(name: str, **changes: Any) -> EvseRow:
         desired=EvseStatus.AVAILABLE,
     )
     return replace(settled, **changes)
+
+
+def told(signature: str) -> Notice:
+    return Notice(signature=signature, since=T0, logged_at=T0)
 
 
 def facts(*rows: EvseRow, state: OperatorState | None = None, **more: Any) -> OperatorFacts:
@@ -148,6 +152,16 @@ def test_the_baseline_says_what_ends_it(state: OperatorState, automatic: bool, e
             OperatorState(last_read_at=T0 - 9, source_failing_since=T0),
             "unreadable since 2026-11-20T16:35:16Z",
         ),
+        (
+            OperatorState(
+                last_read_at=T0 - 9, source_failing_since=T0, notices={"source.failed": told("is empty")}
+            ),
+            "unreadable since 2026-11-20T16:35:16Z: is empty",
+        ),
+        (
+            OperatorState(last_read_at=T0, last_complete_at=T0, notices={"source.old": told("")}),
+            "read 2026-11-20T16:35:16Z, complete, but not written for 15 min or more since 2026-11-20T16:35:16Z",
+        ),
     ],
 )
 def test_the_source_is_told_as_it_is(state: OperatorState, expected: str) -> None:
@@ -183,6 +197,7 @@ def test_the_quarantine_has_hubjects_refusals_and_then_ours() -> None:
     assert (hubject.process_id, hubject.attempts, hubject.next_try) == ("p-1", 2, "2026-11-20T16:50:16Z")
     assert (ours.by, ours.evse_id, ours.origin, ours.why) == ("validation", "", "line 9", "no EvseID")
     assert (ours.since, ours.next_try) == ("2026-11-20T16:34:16Z", None)
+    assert ("PushEVSEData" in hubject.fix, ours.fix) == (True, "")
 
 
 @pytest.mark.parametrize(
@@ -201,6 +216,20 @@ def test_why_nothing_is_pushed(
 ) -> None:
     # A person's own choice comes first: it does not end by itself.
     assert standstill(OperatorState(trouble=trouble), mode=mode, paused=paused, now=T0) == expected
+
+
+@pytest.mark.parametrize(
+    ("unknown_after", "last_read", "stands"),
+    [(None, T0 - 9999, True), (60, T0 - 59, True), (60, T0 - 60, False), (60, None, True)],
+)
+def test_an_unreadable_source_keeps_everything_back_until_unknown_after(
+    unknown_after: float | None, last_read: float | None, stands: bool
+) -> None:
+    # "with the next delta" about an EVSE that waits for an export nobody writes.
+    state = OperatorState(source_failing_since=T0, last_read_at=last_read)
+    expected = "the source is unreadable since 2026-11-20T16:35:16Z" if stands else None
+    assert unread(state, unknown_after=unknown_after, now=T0) == expected
+    assert unread(OperatorState(last_read_at=T0), unknown_after=None, now=T0) is None
 
 
 @pytest.mark.parametrize(

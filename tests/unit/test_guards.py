@@ -211,6 +211,7 @@ def test_believed_staleness_goes_out_while_unmapped_values_stay_back() -> None:
     assert refusal.keys == ("E0",)
     assert "Weird" in refusal.text
     assert "mapping.overrides" in refusal.hint
+    assert "SIGHUP" in refusal.hint, "the corrected file alone changes nothing in a running daemon"
 
 
 @pytest.mark.parametrize(
