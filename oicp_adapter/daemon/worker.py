@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from oicp_adapter.errors import LedgerError
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
-from oicp_adapter.sync.commands import Task, task
+from oicp_adapter.sync.commands import RESYNC, Task, task
 from oicp_adapter.sync.cycle import OperatorSync, Reading
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.resync import Ended
@@ -30,6 +30,8 @@ _COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: ()}
 """A job that ran does the work of these, too."""
 WATCH_INTERVAL = 0.5
 """Seconds between looks at workers and the inbox."""
+STALE_AFTER = 3600.0
+"""Seconds after which a command that nobody took up is refused: what a person allowed was meant for that hour."""
 REMIND_AFTER = 3600.0
 """Seconds between two lines about a ledger that cannot be used."""
 
@@ -147,6 +149,10 @@ class Worker(threading.Thread):
 
     def _begin(self, command: Command) -> None:
         self._log.emit(events.COMMAND_TAKEN, command=command.verb, command_id=command.id)
+        if self._clock.now() - command.requested_at > STALE_AFTER:
+            text = "it was asked for more than an hour ago, and nobody was there to do it: ask again"
+            self._end(command, Ended(state=CommandState.REFUSED, exit_code=3, text=text))
+            return
         asked = f"{command.verb} #{command.id}"
         try:
             begun = task(command.verb, command.arguments, self.jobs.sync, now=self._clock.now(), asked=asked)
@@ -157,11 +163,12 @@ class Worker(threading.Thread):
         self._due[DELTA] = command.verb
 
     def _continue(self) -> None:
-        """A command takes the place of the next delta, until it ends."""
+        """A command takes the place of the next delta, until it ends; a resync that of the full load, too."""
         if self._task is None or not self._due:
             return
         command, begun = self._task
-        self._due.clear()
+        for covered in (DELTA, RECONCILE, FULL) if command.verb == RESYNC else (DELTA, RECONCILE):
+            self._due.pop(covered, None)
         try:
             ended = begun.step(self._clock.now())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon

@@ -51,6 +51,9 @@ class Script:
             raise outcome
         return CycleReport(job=job, full_load="applied" if job == "full" else "", full_records=1)
 
+    def hasten(self, key: str | None) -> int:
+        return 1
+
     def delta(self) -> CycleReport:
         return self._do("delta")
 
@@ -184,6 +187,21 @@ def test_a_command_that_fails_ends_as_failed_and_the_daemon_goes_on() -> None:
     assert room.script.ran == ["full", "delta"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "ran"),
+    [("retry", ["reconcile", "full", "reconcile"]), ("resync", ["full", "reconcile", "reconcile"])],
+)
+def test_a_command_takes_the_place_of_no_more_than_it_does(verb: str, ran: list[str]) -> None:
+    # Somebody retries the quarantine at 03:00, and there is no full load that night; or two, after a resync.
+    room = Room(reconcile=[None, None])
+    room.ledger.put(verb, {}, now=room.clock.now())
+    room.script.before = lambda job: worker.poke(RECONCILE)
+    worker = room.worker()
+    worker.poke(FULL)
+    worker.run()
+    assert room.script.ran == ran
+
+
 def test_a_command_of_a_newer_version_is_refused_not_ignored() -> None:
     # After a rollback the terminal of the newer version would wait forever.
     room = Room(delta=[None])
@@ -191,6 +209,16 @@ def test_a_command_of_a_newer_version_is_refused_not_ignored() -> None:
     room.works(DELTA)
     assert room.ledger.command(number).state is CommandState.FAILED
     assert "teleport" in room.ledger.command(number).text
+
+
+@pytest.mark.parametrize(("asked", "ran"), [(-3500.0, ["full"]), (-3700.0, ["delta"])])
+def test_a_command_that_waited_for_hours_is_not_carried_out(asked: float, ran: list[str]) -> None:
+    # The daemon dies before it takes up `--allow-withdrawal 50`; days later it starts, on the day of a bad export.
+    room = Room()
+    number = room.ledger.put("resync", {"allow_withdrawal": 50}, now=room.clock.now() + asked)
+    room.works(DELTA)
+    assert room.script.ran == ran
+    assert (room.ledger.command(number).state is CommandState.REFUSED) is (ran == ["delta"])
 
 
 def test_commands_left_running_by_a_dead_process_are_failed_at_the_start() -> None:
