@@ -51,11 +51,14 @@ class Edit:
 
     def plant(self, path: Path) -> None:
         """Raises ValueError if the text is not there exactly once."""
-        before = path.read_text(encoding="utf-8")
+        path.write_text(self.planted(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def planted(self, before: str) -> str:
+        """The file with the mistake in it. Raises ValueError if the text is not there exactly once."""
         found = before.count(self.text)
         if found != 1:
             raise ValueError(f"the text is {found} times in {self.file}, not once:\n{self.text}")
-        path.write_text(before.replace(self.text, self.becomes), encoding="utf-8")
+        return before.replace(self.text, self.becomes)
 
 
 @dataclass(frozen=True)
