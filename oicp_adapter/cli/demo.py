@@ -88,9 +88,9 @@ def demo(
 
 def _prologue(out: Console, fleet: DemoFleet, simulator: Simulator) -> None:
     out.print(
-        f"[bold]A day at Demo Charging ({OPERATOR_ID})[/bold]: {len(fleet.states)} EVSEs in the backend's export, "
-        f"speaking OCPP 1.6.\nHubject is played by a strict stand-in at {simulator.origin} that knows none of them "
-        "yet.\nThe adapter reads the export every second and pushes what changed. Ctrl-C ends it.\n"
+        f"[bold]A day at Demo Charging ({OPERATOR_ID})[/bold]: {len(fleet.states)} EVSEs, speaking OCPP 1.6.\n"
+        f"Hubject is a strict stand-in at {simulator.origin}; it knows none of them.\n"
+        "Each second the adapter reads the backend's export and pushes what changed.\nCtrl-C ends it.\n"
     )
 
 
@@ -106,8 +106,8 @@ class _Teller:
                 f"  [dim]because {line['reason']}[/dim]"
             ),
             "push.in_doubt": lambda line: (
-                f"  [yellow]no answer to an {line['action']} of {line['records']} record(s)[/yellow]: in doubt. "
-                "Hubject may or may not have applied it, so it waits for settle (5 s) and is pushed again."
+                f"  [yellow]no answer to an {line['action']} of {line['records']} record(s)[/yellow]: in doubt.\n"
+                "  Hubject may or may not have applied it: it waits for settle (5 s) and is pushed\n  again."
             ),
             "guard.refused": lambda line: (
                 f"  [red]guard[/red]: {line['text']}\n  [dim]fix: {line['fix']}[/dim]"
@@ -115,7 +115,7 @@ class _Teller:
             "guard.cleared": lambda _: "  [green]guard cleared[/green]: the source has them again.",
             "reconcile.healed": self._healed,
             "baseline.unknown": lambda _: (
-                "  [dim]No full load is sent yet: what Hubject held before is unknown (resync --adopt N).[/dim]"
+                "  [dim]No full load yet: what Hubject held before is unknown (resync --adopt N).[/dim]"
             ),
         }
 
@@ -191,8 +191,8 @@ class _Story:
         """Say how it went; 1 if a rule was broken or the views differ."""
         rules, requests = self._simulator.rules_broken, len(self._simulator.journal)
         self._out.print(
-            f"\n[bold]The end.[/bold] {self._changes} changes, {requests} requests to Hubject, "
-            f"views equal at most {self._slowest:.1f} s after a change, {len(rules)} rules broken."
+            f"\n[bold]The end.[/bold] {self._changes} changes, {requests} requests to Hubject.\n"
+            f"Views equal at most {self._slowest:.1f} s after a change, {len(rules)} rules broken."
         )
         for rule in rules[:5]:
             self._out.print(f"  [red]{rule}[/red]")
@@ -227,11 +227,11 @@ class _Story:
                     f"{status} {count}" for status, count in sorted(Counter(held.values()).items())
                 )
                 self._out.print(
-                    f"     [green]✓ Hubject = backend[/green] after {took:.1f} s   [dim]{counts}[/dim]"
+                    f"  [green]✓ Hubject = backend[/green] after {took:.1f} s  [dim]{counts}[/dim]"
                 )
                 return
             if took > patience:
                 wrong = sum(1 for key in expected if held.get(key) != expected[key])
-                self._out.print(f"     [red]≠ {wrong} EVSEs differ after {took:.0f} s[/red]")
+                self._out.print(f"  [red]≠ {wrong} EVSEs differ after {took:.0f} s[/red]")
                 return
             self._clock.sleep(0.05)

@@ -209,8 +209,10 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
     out.print(f"  source          {facts.source}")
     if facts.hubject:
         out.print(f"  [red]Hubject         {escape(facts.hubject)}[/red]")
-    if facts.certificate_days_left is not None:
-        out.print(f"  certificate     {facts.certificate_days_left} days left")
+    days = facts.certificate_days_left
+    if days is not None:
+        left = f"{days} days left" if days >= 0 else f"[red]expired {-days} days ago[/red]"
+        out.print(f"  certificate     {left}")
     for job in facts.jobs:
         ran = f"last success {job.last_success or 'never'}, next {job.next_run or 'unknown'}"
         out.print(

@@ -66,9 +66,11 @@ def simulate(
                 calls_per_minute={"status": rate},
             )
         )
+        look = ""
         if mtls is not None:
             owner = (operator or ["DE*SIM"])[0]
             files = simulator.certificates.write(mtls, operator=owner)
+            look = f"curl --cacert {files.ca} --cert {files.certificate} --key {files.key} "
             talk(f"for {owner}: ca_file {files.ca}, certificate {files.certificate}, key {files.key}")
         if preload is not None:
             _preload(simulator, preload)
@@ -76,7 +78,7 @@ def simulate(
             simulator.faults.add(Fault(kind="latency_before_apply", seconds=latency))
         with simulator:
             data(f"Hubject simulator: base_url = {simulator.base_url}")
-            talk(f"look: {simulator.origin}/_sim/summary · stop: Ctrl-C")
+            talk(f"look: {look}{simulator.origin}/_sim/summary · stop: Ctrl-C")
             stop.get()
             _farewell(simulator)
     except (SimulatorError, OSError, ValueError) as error:

@@ -170,6 +170,8 @@ class SqliteStore:
 
         The copy is checked first. Raises LedgerError as `open` and `check` do. The caller must distrust what it says.
         """
+        if not copy.exists():
+            raise LedgerError(f"there is no copy {copy}", hint="name a file that `ledger backup` wrote")
         with SqliteStore.open(copy, now=now, read_only=True) as store:
             store.check()
         aside = path.with_name(f"{path.name}.replaced-{now:.0f}")

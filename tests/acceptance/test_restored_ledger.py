@@ -45,3 +45,13 @@ def test_what_an_old_copy_does_not_know_is_pushed_again(
     house.comes_to_hold(published(evses))
     assert daemon.waits_for("delta.done", in_doubt=0)["backlog"] == 0
     assert house.requests("fullLoad") == [], "what Hubject holds beside ours is unknown again"
+
+
+def test_a_copy_that_is_not_there_is_told_as_such(house: House) -> None:
+    # In the field: a typo; "run or sync makes it" would make a first run of a restore.
+    house.configure()
+    house.published(fleet(3))
+    told = house.call("ledger", "restore", "monday.db")
+    assert told.code == 1
+    assert "there is no copy monday.db" in told.err
+    assert "ledger backup" in told.err

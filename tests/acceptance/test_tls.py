@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def test_what_only_hubject_can_see_exits_4_with_the_cause(house: House) -> None:
     _certificate(house)
     assert house.call("sync").code == 0
     assert house.holds() == published(fleet(5))
+
+
+def test_status_says_of_a_certificate_that_it_has_expired(house: House) -> None:
+    # In the field: "-1 days left" at 03:00, among lines that are all well.
+    _certificate(house)
+    assert house.call("sync").code == 0
+    _certificate(house, expired=True)
+    told = house.call("status").out
+    assert re.search(r"certificate +expired [0-9]+ days ago$", told, re.MULTILINE), told
 
 
 def test_status_works_without_the_certificate(house: House) -> None:

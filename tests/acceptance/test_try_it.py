@@ -78,7 +78,9 @@ def test_simulate_writes_the_certificates_it_accepts(house: House, tmp_path: Pat
         assert (tmp_path / "tls" / "client.key").stat().st_mode & 0o077 == 0
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        _, err = process.communicate(timeout=20)
+    # No browser has that certificate: the address alone answers nobody.
+    assert f"look: curl --cacert tls/ca.pem --cert tls/client.pem --key tls/client.key {base_url[:-9]}" in err
 
 
 def test_a_used_port_and_unusable_files_are_told_with_1(house: House) -> None:
@@ -104,6 +106,9 @@ def test_the_demo_ends_by_itself_with_equal_views_and_no_rule_broken(house: Hous
     assert "Hubject = backend" in told.out
     assert "0 rules broken" in told.out.splitlines()[-1]
     assert "differ" not in told.out
+    assert [line for line in told.out.splitlines() if len(line) > 80] == [], (
+        "a terminal of 80 columns breaks words"
+    )
 
 
 def test_ctrl_c_ends_the_demo_cleanly(house: House) -> None:
