@@ -123,16 +123,32 @@ def withdrawal_guard(
 
 def mass_unknown(plan: Plan, rows: dict[str, EvseRow], policy: GuardPolicy) -> list[Change]:
     """The changes to Unknown by staleness or unmapped values, if they are too many at once; else none."""
-    suspects = [change for change in plan.changes if _turns_unknown(change, rows[change.key])]
-    size = published(rows.values())
-    if len(suspects) <= policy.mass_count or len(suspects) <= policy.mass_share * size:
+    suspects = [
+        change
+        for change in plan.changes
+        if change.status is EvseStatus.UNKNOWN and _turns_unknown(rows[change.key])
+    ]
+    turning = _turning(suspects, rows)
+    if turning <= policy.mass_count or turning <= policy.mass_share * published(rows.values()):
         return []
     return suspects
 
 
-def _turns_unknown(change: Change, row: EvseRow) -> bool:
+def _turning(suspects: list[Change], rows: dict[str, EvseRow]) -> int:
+    """How many they are with those in doubt, whose turn comes after settle: in parts they would all pass."""
+    if not suspects:
+        return 0
+    now = {change.key for change in suspects}
+    return len(now) + sum(
+        1
+        for row in rows.values()
+        if row.in_doubt_since is not None and row.key not in now and row.wanted and _turns_unknown(row)
+    )
+
+
+def _turns_unknown(row: EvseRow) -> bool:
     return (
-        change.status is EvseStatus.UNKNOWN
+        row.desired is EvseStatus.UNKNOWN
         and row.held
         and row.status is not EvseStatus.UNKNOWN
         and row.cause is not Cause.REPORTED
@@ -168,7 +184,7 @@ def mass_guard(
         hint = f"check the backend's heartbeats; it is believed if it lasts {minutes:.0f} min"
     return Refusal(
         guard=Guard.MASS_UNKNOWN,
-        text=f"{len(suspects)} of {published(rows.values())} published EVSEs would turn to Unknown, {why}",
+        text=f"{_turning(suspects, rows)} of {published(rows.values())} published EVSEs would turn to Unknown, {why}",
         hint=hint,
         keys=keys,
     )

@@ -175,6 +175,16 @@ def test_more_than_half_and_more_than_five_turning_to_unknown_is_too_many(
     assert suspects(turned(count, of)) == found
 
 
+def test_what_is_in_doubt_counts_though_its_turn_comes_after_settle() -> None:
+    # A wrong vocabulary beside one lost answer: 40 % now and 20 % a minute later pass as less than half each.
+    rows = turned(60, 100)
+    rows |= {name: msgspec.structs.replace(rows[name], in_doubt_since=NOW) for name in list(rows)[:20]}
+    assert suspects(rows) == 40
+    refusal = mass(rows, since=NOW)
+    assert refusal is not None
+    assert refusal.text.startswith("60 of 100 ")
+
+
 def test_unknown_said_by_the_source_itself_is_believed() -> None:
     # The backend says the truth, and it is withheld.
     assert suspects(turned(100, 100, cause=Cause.REPORTED)) == 0
