@@ -130,9 +130,9 @@ class _Teller:
             self._out.print(f"  [yellow]{event}[/yellow] {words}")
 
     def _healed(self, line: dict[str, object]) -> str:
-        found = line["found"]
-        assert isinstance(found, dict)
-        kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in found.items())
+        healed = line["healed"]
+        assert isinstance(healed, dict)
+        kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in healed.items())
         return f"  [green]reconciliation[/green] pushed again: {kinds}."
 
     def _delta(self, line: dict[str, object]) -> str | None:

@@ -188,7 +188,7 @@ class Herald:
         work.log.emit(
             events.RECONCILE_DONE, **report.summary(), found=report.found, healed=report.healed, failed=failed
         )
-        if report.found:
+        if report.healed:
             work.log.emit(events.RECONCILE_HEALED, found=report.found, healed=report.healed)
 
 
