@@ -1,4 +1,4 @@
-"""The mistakes of tests/torture/mutants.toml can still be planted. Whether they are caught: scripts/torture --mutants."""
+"""The mistakes of tests/torture/mutants.toml can still be planted; `scripts/torture --mutants`: are they caught?"""
 
 from __future__ import annotations
 
