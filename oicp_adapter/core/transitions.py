@@ -49,14 +49,14 @@ def _reassert_at(row: EvseRow, *, now: float, settle: float) -> float | None:
 def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None) -> EvseRow:
     """A request with this record was closed without a readable answer at `now`.
 
-    An update changes no presence; anything else may or may not have happened. But no full load shows an EVSE that was
-    not shown and that the source does not want shown: it stays off the drivers' maps, whatever came of it.
+    An update changes no presence; anything else may or may not have happened. But no request shows an EVSE that was not
+    shown and that the source does not want shown: it stays off the drivers' maps, whatever came of it.
     """
     presence = Presence.UNKNOWN
-    if action is ActionType.UPDATE and row.presence is Presence.PRESENT:
-        presence = Presence.PRESENT
-    elif action is ActionType.FULL_LOAD and not row.may_be_shown and not row.wanted:
+    if not row.may_be_shown and not row.wanted:
         presence = Presence.ABSENT
+    elif action is ActionType.UPDATE and row.presence is Presence.PRESENT:
+        presence = Presence.PRESENT
     return replace(
         row,
         presence=presence,

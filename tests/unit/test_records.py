@@ -138,13 +138,22 @@ def test_only_an_update_in_doubt_leaves_presence_known(
         ({"first_missing": NOW - 90}, Presence.UNKNOWN),
     ],
 )
-def test_a_full_load_in_doubt_shows_nobody_who_was_not_shown_and_is_not_wanted(
-    more: dict[str, Any], after: Presence
+@pytest.mark.parametrize("action", [ActionType.FULL_LOAD, ActionType.DELETE])
+def test_no_request_in_doubt_shows_who_was_not_shown_and_is_not_wanted(
+    more: dict[str, Any], after: Presence, action: ActionType
 ) -> None:
     # What left the map with a person's leave counts as leaving it again, and waits for a person again.
-    doubt = doubted(row(**more), ActionType.FULL_LOAD, now=NOW, push_id=9)
+    doubt = doubted(row(**more), action, now=NOW, push_id=9)
     assert (doubt.presence, doubt.in_doubt_since) == (after, NOW)
     assert doubt.may_be_shown is (after is Presence.UNKNOWN)
+
+
+def test_an_update_in_doubt_does_not_bring_back_who_stays_removed() -> None:
+    # A rolling resync says EvseNotFound again, its answer is lost, and that counts as a withdrawal.
+    removed = {"status": EvseStatus.EVSE_NOT_FOUND, "desired": EvseStatus.EVSE_NOT_FOUND}
+    assert not doubted(row(**removed), ActionType.UPDATE, now=NOW, push_id=9).may_be_shown
+    returned = removed | {"desired": AVAILABLE}
+    assert doubted(row(**returned), ActionType.UPDATE, now=NOW, push_id=9).may_be_shown
 
 
 def test_a_full_load_in_doubt_counts_and_an_applied_one_forgets_the_count() -> None:
