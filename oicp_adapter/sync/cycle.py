@@ -233,6 +233,8 @@ class OperatorSync:
             return work
         if any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes):
             work.state = full_load_doubted(work.state, now=now)  # what killed us once may do so again
+        elif waits_anew and work.state.full_doubt_since is not None and changed:
+            work.state = replace(work.state, full_doubt_since=now)  # what appears meanwhile has to wait, too
         if anew:
             changed.update(self._pull_back(work, now, after_jump=not started))
         if changed or picture.open_pushes:

@@ -136,6 +136,21 @@ def test_a_clock_set_forward_does_not_end_settle_early() -> None:
     assert operator.sent() == ["update E1=Occupied"]
 
 
+def test_a_clock_set_forward_does_not_let_a_lost_full_load_delete_what_is_new() -> None:
+    # It is inserted at once, the full load arrives after it, and the ledger is sure of a charger nobody can see.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.hub.script = [IN_DOUBT]
+    operator.full(after=10)
+    (lost,) = operator.hub.requests
+    stepped(operator, 3600)
+    operator.has({**FLEET, "E3": "AVAILABLE"})
+    operator.delta(after=10)
+    operator.hub.push(lost)
+    operator.delta(after=61)
+    assert operator.holds() == {"E1": "Available", "E2": "Available", "E3": "Available"}
+
+
 def test_a_clock_set_back_does_not_prolong_settle_by_the_step() -> None:
     # An EVSE in doubt stays in doubt for an hour and a minute.
     operator = doubted()
