@@ -110,17 +110,31 @@ class _Errand:
                 return self._by_itself()
         except LockHeld:
             pass
-        ledger = self._wiring.ledger(self._key)
+        ledger, holder = self._wiring.ledger(self._key), self._wiring.holder(self._key)
+        if not wait and not (holder and holder.obeys):
+            return (
+                1,
+                f"nothing was handed over: {holder or 'nobody'} takes no commands; try again, or wait for it",
+            )
         self._note_override(ledger)
         number = ledger.put(self._verb, self._arguments, now=self._clock.now())
         if not wait:
-            holder = self._wiring.holder(self._key)
             return 0, f"{self._verb} #{number} is handed to {holder}; see `oicp-adapter status {self._key}`"
         try:
             return self._follow(ledger, number)
         except KeyboardInterrupt:
-            talk(f"{self._verb} #{number} goes on without you; see `oicp-adapter status {self._key}`")
+            self._left(ledger, number)
             raise
+
+    def _left(self, ledger: Inbox, number: int) -> None:
+        """Say what becomes of a command whose person went away. Where no daemon is, nobody would ever do it."""
+        holder = self._wiring.holder(self._key)
+        if ledger.command(number).finished_at is not None:
+            return
+        if not (holder and holder.obeys) and ledger.withdraw(number, now=self._clock.now()):
+            talk(f"{self._verb} #{number} is taken back: nothing was done")
+        else:
+            talk(f"{self._verb} #{number} goes on without you; see `oicp-adapter status {self._key}`")
 
     def _follow(self, ledger: Inbox, number: int) -> tuple[int, str]:
         while True:

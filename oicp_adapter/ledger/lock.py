@@ -30,6 +30,11 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     since: float
 
+    @property
+    def obeys(self) -> bool:
+        """Whether it looks for commands: only the daemon does."""
+        return self.verb == "run"
+
     def __str__(self) -> str:
         since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return f"`{self.verb}` (process {self.pid} on {self.host}, since {since})"

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 
+from oicp_adapter.ledger.lock import OperatorLock
 from oicp_adapter.simulator import Fault
 from tests.acceptance.fleet import fleet, published, without
 from tests.acceptance.house import House, wait_until
@@ -171,6 +172,25 @@ def test_ctrl_c_ends_the_following_but_not_the_resync(house: House) -> None:
     assert code == 130
     assert "goes on" in said
     assert daemon.waits_for("command.ended")["state"] == "done"
+
+
+def test_what_waits_for_a_verb_is_taken_back_when_its_person_leaves(house: House) -> None:
+    # In the field: cron's `sync` takes no commands. "goes on without you" was done by nobody, until a daemon started
+    # within the hour and sent the full load of somebody who had thought better of it.
+    house.configure_quick()
+    house.published(fleet(20), adopt=True)
+    lock = OperatorLock(house.ledger.with_name("ledger.db.DESLB.lock"), holder="sync", now=lambda: 0.0)
+    with lock:
+        unasked = house.call("resync", "slb", "--no-wait")
+        assert (unasked.code, "takes no commands" in unasked.out) == (1, True), unasked.said
+        assert _commands(house) == []
+        resync = house.begin("resync", "slb")
+        wait_until(lambda: _commands(house) == ["pending"], "it waits for its turn")
+        resync.send_signal(signal.SIGINT)
+        code, said = _ended(resync)
+    assert code == 130
+    assert "taken back" in said
+    assert _commands(house) == ["cancelled"]
 
 
 def _commands(house: House) -> list[str]:
