@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 import typer
 
@@ -42,6 +42,8 @@ PIPE_WIDTH = 220
 """Columns of a table that goes into a file or a pipe; text is not wrapped at all there."""
 
 Verb = TypeVar("Verb", bound=Callable[..., int | None])
+Facts: TypeAlias = Mapping[str, object]
+"""What `--json` prints of one operator."""
 
 
 def verb(function: Verb) -> Verb:
@@ -105,17 +107,25 @@ def named_fields(given: list[str]) -> dict[str, str]:
     return fields
 
 
-def for_each(keys: Sequence[str], do: Callable[[str], int]) -> int:
-    """Do it for every operator: one that fails is told, and keeps no other from it. Returns the worst exit code."""
-    codes, told = [], set()
+def for_each(keys: Sequence[str], do: Callable[[str], tuple[int, Facts]], *, as_json: bool) -> int:
+    """Do it for every operator: one that fails is told, and keeps no other from it. Returns the worst exit code.
+
+    `do` returns an exit code and what there is to know, which `as_json` prints: one object, by operator.
+    """
+    codes, told, found = [], set(), {}
     for key in keys:
+        facts: Facts
         try:
-            codes.append(do(key))
+            code, facts = do(key)
         except AdapterError as error:
-            codes.append(error.exit_code)
+            code, facts = error.exit_code, {"error": error.message, "fix": error.hint}
             if str(error) not in told:  # a damaged ledger is nobody's in particular
                 talk(f"oicp-adapter: {key}: {error}" if len(keys) > 1 else f"oicp-adapter: {error}")
                 told.add(str(error))
+        codes.append(code)
+        found[key] = {"exit_code": code, **facts}
+    if as_json:
+        data_json(found)
     return worst_exit_code(codes)
 
 

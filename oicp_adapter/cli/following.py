@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from oicp_adapter.cli.common import console, data, data_json, talk, who
+from oicp_adapter.cli.common import Facts, console, data, talk, who
 from oicp_adapter.errors import LockHeld
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def ask(
     *,
     wait: bool,
     as_json: bool,
-) -> int:
-    """Have a command done for one operator; returns its exit code."""
+) -> tuple[int, Facts]:
+    """Have a command done for one operator; returns its exit code, and what `--json` prints."""
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.wiring import Wiring, configure_log
 
@@ -38,11 +38,9 @@ def ask(
     log = configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())
     with Wiring(settings, clock=clock, log=log) as wiring, _Display(f"{key}: {verb}") as display:
         code, text = _Errand(wiring, key, verb, dict(arguments), clock, display).run(wait=wait)
-    if as_json:
-        data_json({"operator": key, "exit_code": code, "text": text})
-    else:
+    if not as_json:
         data(f"{key}: {text}")
-    return code
+    return code, {"text": text}
 
 
 class _Display:

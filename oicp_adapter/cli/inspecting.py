@@ -79,23 +79,23 @@ def explain(
     from oicp_adapter.core.ids import InvalidId, parse_evse_id
 
     with looking(settings) as wiring:
-        refused = [line for operator in settings.operators for line in wiring.refused(operator, evse_id)]
+        rejected = [one for operator in settings.operators for one in wiring.rejected(operator, evse_id)]
         try:
             key = parse_evse_id(evse_id).key
         except InvalidId as error:
             found = []
-            if not refused:
+            if not rejected:
                 raise ConfigurationError(str(error)) from None
         else:
             found = [facts for operator in settings.operators if (facts := wiring.explain(operator, key))]
     if as_json:
-        data_json(found)
+        data_json({"evses": found, "rejected": rejected})
     else:
         for facts in found:
             _show_evse(facts)
-    for line in refused:
-        talk(line)
-    if not found and not refused:
+        for one in rejected:
+            talk(f"{one.evse_id} ({one.operator}): not publishable since {one.since}: {one.reason}")
+    if not found and not rejected:
         talk(
             f"nothing is known about {evse_id}: no read had it, and nothing was pushed for it\n"
             "  fix: check the spelling; `oicp-adapter plan` reads the source anew"

@@ -11,11 +11,11 @@ import typer
 
 from oicp_adapter.cli.common import (
     ConfigOption,
+    Facts,
     JsonOption,
     OperatorArgument,
     chosen,
     data,
-    data_json,
     for_each,
     settings_of,
     talk,
@@ -77,24 +77,18 @@ def sync(
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.wiring import Wiring, configure_log
 
-    reports: dict[str, CycleReport] = {}
     clock, log = SystemClock(), configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())
 
-    def one(key: str) -> int:
+    def one(key: str) -> tuple[int, Facts]:
         with wiring.lock(key, verb="sync"), wiring.operator(key) as operator_sync:
-            report = reports[key] = operator_sync.delta(force=True)
+            report = operator_sync.delta(force=True)
         if not as_json:
             data(f"{key}: {sentence(report)}")
             explain(report)
-        return report.exit_code
+        return report.exit_code, facts(report)
 
     with Wiring(settings, clock=clock, log=log) as wiring:
-        code = for_each(keys, one)
-    if as_json:
-        data_json(
-            {key: {**report.summary(), "exit_code": report.exit_code} for key, report in reports.items()}
-        )
-    return code
+        return for_each(keys, one, as_json=as_json)
 
 
 @verb
@@ -142,12 +136,15 @@ def resync(
             lambda key: preview(
                 settings, key, adopt=adopt, allow_withdrawal=allow_withdrawal, as_json=as_json
             ),
+            as_json=as_json,
         )
     from oicp_adapter.cli.following import ask
 
     arguments = {"adopt": adopt, "allow_withdrawal": allow_withdrawal}
     return for_each(
-        keys, lambda key: ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json)
+        keys,
+        lambda key: ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json),
+        as_json=as_json,
     )
 
 
@@ -172,6 +169,18 @@ def sentence(report: CycleReport) -> str:
         if count:
             parts.append(f"{count} {word}")
     return ", ".join(parts) + f" in {report.duration:.1f} s"
+
+
+def facts(report: CycleReport) -> Facts:
+    """A cycle for a machine: the summary's numbers, and what `explain` tells a person."""
+    from oicp_adapter.cli.reading import refused_by
+
+    return {
+        **report.summary(),
+        "stopped": report.nothing_sent or None,
+        "refused": refused_by(report),
+        "failed": [{"text": text, "fix": fix} for _, text, fix in report.failures],
+    }
 
 
 def explain(report: CycleReport) -> None:

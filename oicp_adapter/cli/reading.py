@@ -8,6 +8,7 @@ import typer
 
 from oicp_adapter.cli.common import (
     ConfigOption,
+    Facts,
     JsonOption,
     OperatorArgument,
     chosen,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from oicp_adapter.settings import Settings
     from oicp_adapter.sync.cycle import Preview
     from oicp_adapter.sync.facts import OperatorFacts
+    from oicp_adapter.sync.report import CycleReport
     from oicp_adapter.wiring import Wiring
 
 AUDIT_SHOWN = 5
@@ -51,28 +53,27 @@ def plan(
     return for_each(
         chosen(settings, operator),
         lambda key: preview(settings, key, adopt=None, allow_withdrawal=None, as_json=as_json),
+        as_json=as_json,
     )
 
 
 def preview(
     settings: Settings, key: str, *, adopt: int | None, allow_withdrawal: int | None, as_json: bool
-) -> int:
-    """Show one operator's plan; returns the exit code."""
+) -> tuple[int, Facts]:
+    """Show one operator's plan, or leave that to `--json`; returns the exit code and the facts."""
     from oicp_adapter.core.guards import Allowance
 
     with looking(settings) as wiring, wiring.preview(key) as operator_sync:
         seen = operator_sync.preview(Allowance(withdrawals=allow_withdrawal, adopt=adopt))
         stopped = wiring.stopped(key, seen.state)
-    if as_json:
-        data_json({"operator": key, **_plan_facts(seen), "stopped": stopped})
-    else:
+    if not as_json:
         _show_plan(key, seen)
         if stopped:
             talk(f"note: none of it is sent now: {stopped}")
-    return seen.report.exit_code
+    return seen.report.exit_code, {**_plan_facts(seen), "stopped": stopped}
 
 
-def _plan_facts(seen: Preview) -> dict[str, object]:
+def _plan_facts(seen: Preview) -> Facts:
     plan = seen.decision.plan
     return {
         "read": len(seen.read.records),
@@ -102,8 +103,13 @@ def _plan_facts(seen: Preview) -> dict[str, object]:
             for one in seen.fleet.unmapped
         ],
         "full_load": {"records": len(seen.full.records), "withdraws": len(seen.full.withdraws)},
-        "refused": [{"guard": one.guard, "text": one.text, "fix": one.hint} for one in seen.report.refusals],
+        "refused": refused_by(seen.report),
     }
+
+
+def refused_by(report: CycleReport) -> list[Facts]:
+    """The guards that say no."""
+    return [{"guard": one.guard, "text": one.text, "fix": one.hint} for one in report.refusals]
 
 
 def _show_plan(key: str, seen: Preview) -> None:

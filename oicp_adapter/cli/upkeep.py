@@ -108,6 +108,7 @@ def quarantine_retry(
     return for_each(
         chosen(settings, operator),
         lambda one: ask(settings, one, "retry", {"evse": key}, wait=True, as_json=as_json),
+        as_json=as_json,
     )
 
 
@@ -186,6 +187,7 @@ def ledger_distrust(
     return for_each(
         chosen(settings, operator),
         lambda key: ask(settings, key, "distrust", {}, wait=True, as_json=as_json),
+        as_json=as_json,
     )
 
 

@@ -86,11 +86,29 @@ def explained(
     )
 
 
-def refusals(operator: str, evse_id: str, rejected: Iterable[tuple[Rejected, float]]) -> list[str]:
+class RejectedFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the source that cannot be published. Members are keys of `explain --json`."""
+
+    operator: str
+    evse_id: str
+    origin: str
+    reason: str
+    since: str
+
+
+def rejections(
+    operator: str, evse_id: str, rejected: Iterable[tuple[Rejected, float]]
+) -> list[RejectedFacts]:
     """The source's records with this id that cannot be published, each with the reason."""
     wanted = _identity(evse_id)
     return [
-        f"{one.evse_id} ({operator}): not publishable since {time_text(since)}: {one.reason}"
+        RejectedFacts(
+            operator=operator,
+            evse_id=one.evse_id,
+            origin=one.origin,
+            reason=one.reason,
+            since=time_text(since) or "",
+        )
         for one, since in rejected
         if one.evse_id and _identity(one.evse_id) == wanted
     ]

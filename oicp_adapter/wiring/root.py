@@ -29,7 +29,7 @@ from oicp_adapter.settings.schedule import Interval
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.delivery import CyclePolicy
-from oicp_adapter.sync.explaining import EvseFacts, PushFacts, explained, refusals
+from oicp_adapter.sync.explaining import EvseFacts, PushFacts, RejectedFacts, explained, rejections
 from oicp_adapter.sync.facts import standstill, time_text, unread
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
@@ -222,9 +222,9 @@ class Wiring:
         unknown_after = self.settings.operators[key].source.unknown_after
         return unread(state, unknown_after=unknown_after, now=self._clock.now())
 
-    def refused(self, key: str, evse_id: str) -> list[str]:
-        """Why records with this id cannot be published, in words; empty if there are none."""
-        return refusals(key, evse_id, self.ledger(key).rejected())
+    def rejected(self, key: str, evse_id: str) -> list[RejectedFacts]:
+        """The records with this id that cannot be published."""
+        return rejections(key, evse_id, self.ledger(key).rejected())
 
     def patience(self, key: str) -> float:
         """Seconds after which a worker that has finished no job is stuck."""

@@ -64,7 +64,7 @@ def test_explain_for_machines_has_the_whole_story(house: House) -> None:
     house.published(evses)
     house.exports(dict.fromkeys(evses, "CHARGING"))
     assert house.call("sync").code == 0
-    (facts,) = house.call("explain", FIRST, "--json").data
+    (facts,) = house.call("explain", FIRST, "--json").data["evses"]
     assert [(push["action"], push["status"], push["outcome"]) for push in facts["history"]] == [
         ("update", "Occupied", "applied"),
         ("insert", "Available", "applied"),
@@ -74,4 +74,16 @@ def test_explain_for_machines_has_the_whole_story(house: House) -> None:
     connection.close()
     assert {push["process_id"] for push in facts["history"]} <= ids
     assert facts["hubject_holds"] == "Occupied"
-    assert house.call("explain", "DE*SLB*E9999*1", "--json").data == []
+    unknown = house.call("explain", "DE*SLB*E9999*1", "--json")
+    assert (unknown.code, unknown.data) == (1, {"evses": [], "rejected": []})
+
+
+def test_explain_for_machines_says_why_a_record_cannot_be_published(house: House) -> None:
+    # In the field: an empty list and exit 0, while the reason is on record.
+    house.configure()
+    house.exports({"Depot gate": "AVAILABLE", **fleet(1)})
+    assert house.call("sync").code == 0
+    told = house.call("explain", "Depot gate", "--json")
+    ((rejected,), evses) = told.data["rejected"], told.data["evses"]
+    assert (told.code, evses, rejected["operator"]) == (0, [], "slb")
+    assert (rejected["evse_id"], "EvseID" in rejected["reason"]) == ("Depot gate", True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
-from oicp_adapter.simulator import Fault
+from oicp_adapter.ledger.lock import OperatorLock
+from oicp_adapter.simulator import Fault, SimulatorOptions
 from oicp_adapter.telemetry.events import CATALOGUE
-from tests.acceptance.fleet import fleet, published, replace
-from tests.acceptance.house import House, wait_until
+from tests.acceptance.fleet import fleet, published, replace, write_locations
+from tests.acceptance.house import MINIMAL, OPERATOR_ID, House, opened, wait_until
 
 SUMMARY = {
     *("read", "changed", "requests", "pushed", "acked", "quarantined", "withheld"),
@@ -24,14 +26,23 @@ def test_every_json_output_parses_and_keeps_its_keys(house: House) -> None:
     house.exports(evses | {"DE*XYZ*E1": "AVAILABLE"})
     house.configure()
 
-    plan = house.call("plan", "--json").data
-    assert plan.keys() >= {"operator", "read", "complete", "changes", "unchanged", "in_doubt", "quarantined"}
+    plan = house.call("plan", "--json").data["slb"]
+    assert plan.keys() >= {
+        "exit_code",
+        "stopped",
+        "read",
+        "complete",
+        "changes",
+        "unchanged",
+        "in_doubt",
+        "quarantined",
+    }
     assert plan.keys() >= {"missing", "withheld", "rejected", "unmapped", "full_load", "refused"}
     assert plan["changes"][0].keys() >= {"evse_id", "action", "from", "to", "kind", "reason"}
     assert plan["full_load"] == {"records": 4, "withdraws": 0}
 
     sync = house.call("sync", "--json").data
-    assert sync["slb"].keys() >= SUMMARY | {"exit_code"}
+    assert sync["slb"].keys() >= SUMMARY | {"exit_code", "stopped", "refused", "failed"}
     assert (sync["slb"]["acked"], sync["slb"]["quarantined"], sync["slb"]["exit_code"]) == (3, 1, 0)
 
     status = house.call("status", "--json").data["slb"]
@@ -58,7 +69,44 @@ def test_every_json_output_parses_and_keeps_its_keys(house: House) -> None:
     assert (listed[0]["code"], listed[0]["process_id"]) == ("603", house.requests()[0].process_id)
 
     resync = house.call("resync", "--json")
-    assert (resync.code, resync.data.keys()) == (3, {"operator", "exit_code", "text"})
+    assert (resync.code, resync.data["slb"].keys()) == (3, {"exit_code", "text"})
+
+
+def test_json_of_several_operators_is_one_object_with_what_failed_in_it(tmp_path: Path) -> None:
+    # In the field: `plan --json | jq` stops at the second operator, or forgets the first because the second failed.
+    with opened(tmp_path, SimulatorOptions(operators=[OPERATOR_ID, "DE*DEF"])) as house:
+        other = MINIMAL[MINIMAL.index("[operators.slb]") :]
+        for ours, theirs in (("slb", "def"), ("DE*SLB", "DE*DEF"), ("fleet.json", "def.json")):
+            other = other.replace(ours, theirs)
+        house.configure(MINIMAL + "\n" + other)
+        house.exports(fleet(3))
+        write_locations(house.place / "def.json", fleet(2, operator="DE*DEF"))
+
+        for words, does in (
+            (["plan"], ("full_load", {"records": 3, "withdraws": 0})),
+            (["resync", "--dry-run"], ("full_load", {"records": 3, "withdraws": 0})),
+            (["sync"], ("acked", 3)),
+            (["resync", "--no-wait"], ("exit_code", 3)),
+            (["quarantine", "retry"], ("exit_code", 0)),
+            (["ledger", "distrust"], ("exit_code", 0)),
+        ):
+            found = house.call(*words, "--json").data
+            assert list(found) == ["slb", "def"], words
+            assert does in found["slb"].items(), words
+            assert found["slb"].keys() == found["def"].keys()
+        assert list(house.call("status", "--json").data) == ["slb", "def"]
+
+        (house.place / "def.json").unlink()
+        plan = house.call("plan", "--json")
+        assert (plan.code, plan.data["slb"]["exit_code"], plan.data["slb"]["read"]) == (5, 0, 3)
+        assert plan.data["def"].keys() == {"exit_code", "error", "fix"}
+        assert (plan.data["def"]["exit_code"], "def.json" in plan.data["def"]["error"]) == (5, True)
+        sync = house.call("sync", "--json")
+        assert (sync.code, "def.json" in sync.data["def"]["failed"][0]["text"]) == (5, True)
+        with OperatorLock(house.place / "ledger.db.DEDEF.lock", holder="test", now=lambda: 0.0):
+            held = house.call("sync", "--json")
+        assert (held.data["slb"]["read"], held.data["def"]["exit_code"]) == (3, 1)
+        assert "another process pushes" in held.data["def"]["error"]
 
 
 def test_data_goes_to_stdout_and_talk_to_stderr(house: House) -> None:

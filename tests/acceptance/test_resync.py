@@ -35,7 +35,7 @@ def test_a_resync_goes_through_the_running_daemon_and_is_followed_to_its_end(hou
     [request] = house.requests()
     assert (request.action, request.count) == ("fullLoad", 20)
     as_json = house.call("resync", "slb", "--json")
-    assert as_json.data == {"operator": "slb", "exit_code": 0, "text": "full load applied: 20 records"}
+    assert as_json.data == {"slb": {"exit_code": 0, "text": "full load applied: 20 records"}}
 
 
 def test_a_refused_resync_tells_the_reason_and_the_fix_and_exits_3(house: House) -> None:

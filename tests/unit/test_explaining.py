@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from oicp_adapter.core.model import EvseStatus, Rejected
 from oicp_adapter.core.plan import Missing, PlanPolicy
 from oicp_adapter.core.records import EvseRow, OperatorState, Presence, Quarantine
-from oicp_adapter.sync.explaining import EvseFacts, explained, refusals
+from oicp_adapter.sync.explaining import EvseFacts, RejectedFacts, explained, rejections
 
 T0 = 1_795_192_516.0
 """2026-11-20T16:35:16Z"""
@@ -162,8 +162,14 @@ def test_a_record_that_is_not_publishable_is_found_in_any_spelling() -> None:
         (Rejected(evse_id="Depot gate", reason="not an EvseID", origin="line 9"), T0 - 60),
         (Rejected(evse_id="", reason="no EvseID", origin="line 12"), T0),
     ]
-    expected = "de*xyz*e10*1 (abc): not publishable since 2026-11-20T16:35:16Z: outside the prefixes"
-    assert refusals("abc", "DEXYZE101", rejected) == [expected]
-    (other,) = refusals("abc", " Depot gate ", rejected)
-    assert "not an EvseID" in other
-    assert refusals("abc", "", rejected) == refusals("abc", "DE*XYZ*E11", rejected) == []
+    expected = RejectedFacts(
+        operator="abc",
+        evse_id="de*xyz*e10*1",
+        origin="line 4",
+        reason="outside the prefixes",
+        since="2026-11-20T16:35:16Z",
+    )
+    assert rejections("abc", "DEXYZE101", rejected) == [expected]
+    (other,) = rejections("abc", " Depot gate ", rejected)
+    assert other.reason == "not an EvseID"
+    assert rejections("abc", "", rejected) == rejections("abc", "DE*XYZ*E11", rejected) == []
