@@ -146,9 +146,11 @@ class ScheduleSettings(Table):
     full: FullSchedule = default("03:00")
     """Replace everything Hubject holds for the operator, at a quiet hour; Hubject advises once a day."""
     full_jitter: OptionalDuration = default("10min")
-    """The full load starts up to this much later, at random, so that not all operators push at the same second."""
+    """A full load at a time of day or by cron starts up to this much later, each operator by its own share of it, so
+    that not all push at the same second. An interval has no jitter."""
     time_zone: TimeZone = "UTC"
-    """In which times of day and cron are meant. UTC has no hour that happens twice or not at all in a year."""
+    """In which times of day and cron are meant. UTC has no hour that happens twice or not at all in a year. Elsewhere a
+    time of day runs once a day all the same; cron may run twice in an hour that comes twice."""
 
 
 class OperatorSettings(Table):
