@@ -121,11 +121,13 @@ class Claims:
             if prefix.covers(evse):
                 return evse
         own = ", ".join(prefix.text for prefix in self._rules.prefixes)
-        self._reject(record, f"{text} is outside the operator's evse_id_prefixes ({own})")
+        self._reject(record, f"{text} is outside the operator's evse_id_prefixes ({own})", key=evse.key)
         return None
 
-    def _reject(self, record: SourceRecord, reason: str) -> None:
-        self.rejected.append(Rejected(evse_id=record.evse_id or "", reason=reason, origin=record.origin))
+    def _reject(self, record: SourceRecord, reason: str, *, key: str = "") -> None:
+        self.rejected.append(
+            Rejected(evse_id=record.evse_id or "", reason=reason, origin=record.origin, key=key)
+        )
 
 
 def _missing(template: str | None, station: str, connector: str) -> str:

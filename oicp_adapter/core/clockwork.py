@@ -57,6 +57,7 @@ def pulled_back_state(state: OperatorState, *, now: float, longest_wait: float) 
         last_read_at=_past(state.last_read_at, now),
         last_complete_at=_past(state.last_complete_at, now),
         source_failing_since=_past(state.source_failing_since, now),
+        unusable_since=_past(state.unusable_since, now),
     )
 
 

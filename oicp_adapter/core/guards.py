@@ -29,6 +29,7 @@ class Guard(StrEnum):
     BASELINE = "baseline"
     ADOPT_COUNT = "adopt_count"
     FIRST_RUN = "first_run"
+    UNUSABLE = "unusable_records"
 
 
 class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,22 +205,29 @@ def with_all_unmapped(refusal: Refusal, plan: Plan, rows: dict[str, EvseRow]) ->
 
 
 def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
-    """A first run with more than half of its values unmapped publishes nothing (P4)."""
-    if any(row.status is not None or row.in_doubt_since is not None for row in rows):
-        return None
-    wanted = [row for row in rows if row.desired is not None and row.first_missing is None]
-    unmapped = [row for row in wanted if row.cause is Cause.UNMAPPED]
+    """A first run with more than half of its values unmapped publishes nothing (P4).
+
+    It is one as long as most of the fleet was never pushed; then nothing new is published.
+    """
+    wanted = [
+        row
+        for row in rows
+        if row.desired is not None and row.first_missing is None and row.quarantine is None
+    ]
+    new = [row for row in wanted if row.status is None and row.in_doubt_since is None]
+    unmapped = [row for row in new if row.cause is Cause.UNMAPPED]
     if len(unmapped) * 2 <= len(wanted):
         return None
     values = sorted({row.value for row in unmapped})
     return Refusal(
         guard=Guard.FIRST_RUN,
         text=(
-            f"nothing is published: this would be the first load, and {len(unmapped)} of {len(wanted)} EVSEs "
+            ("nothing is published" if len(new) == len(wanted) else "nothing new is published")
+            + f": this would be the first load, and {len(unmapped)} of {len(wanted)} EVSEs "
             f"report values no table knows: {_some(values)}"
         ),
         hint="check `vocabulary`, or map the values under `mapping.overrides`",
-        keys=tuple(row.key for row in wanted),
+        keys=tuple(row.key for row in new),
     )
 
 

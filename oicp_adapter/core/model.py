@@ -114,6 +114,8 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """As the source spells it; "" when the source gave none."""
     reason: str
     origin: str = ""
+    key: str = ""
+    """Identity of the EVSE, where the id can be read: it is in the source, and so not gone."""
 
 
 class UnmappedValue(msgspec.Struct, frozen=True, kw_only=True):

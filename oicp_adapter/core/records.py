@@ -145,6 +145,10 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     last_read_at: float | None = None
     last_complete_at: float | None = None
     source_failing_since: float | None = None
+    unusable: int = 0
+    """Records without a readable EvseID that are taken for nobody's: as many as when no EVSE went missing."""
+    unusable_since: float | None = None
+    """Since when there are more of them, and EVSEs are missing that they may be (`oicp_adapter.core.unusable`)."""
     largest: dict[str, int] = {}
     """Largest published set per UTC day ("2026-11-20"), of the last 7 days."""
     notices: dict[str, Notice] = {}

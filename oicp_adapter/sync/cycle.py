@@ -17,6 +17,7 @@ from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, Sou
 from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.transitions import distrusted, distrusted_state, full_load_doubted, recovered
+from oicp_adapter.core.unusable import counted
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger, Pause, Source
 from oicp_adapter.sync.decide import Decider, Decision
@@ -288,6 +289,10 @@ class OperatorSync:
         )
         work.rows = seen.rows
         report.rejected = len(fleet.rejected)
+        if read.complete:
+            work.unusable = frozenset(rejected.key for rejected in fleet.rejected if rejected.key)
+            nameless = sum(1 for rejected in fleet.rejected if not rejected.key)
+            work.state = counted(work.state, work.rows.values(), nameless, now=now)
         work.state = replace(
             work.state,
             last_read_at=now,
@@ -302,12 +307,12 @@ class OperatorSync:
         report.complete = False
         report.failures.append((error.exit_code, error.message, error.hint))
         work.state = self._herald.source_failed(error, work, now=now)
-        limit, last = self._unknown_after, work.state.last_read_at
-        if limit is None or last is None or now - last < limit:
+        limit, since = self._unknown_after, work.state.source_failing_since
+        if limit is None or since is None or now - since < limit:
             return
         rows = unreadable(work.rows, now=now)
         if rows:
-            work.log.emit(events.SOURCE_UNKNOWN, evses=len(rows), since=round(now - last))
+            work.log.emit(events.SOURCE_UNKNOWN, evses=len(rows), since=round(now - since))
             self._ledger.save(rows, work.state)
             work.rows.update((row.key, row) for row in rows)
         order = Order(job=report.job, mode=Mode.DELTA)

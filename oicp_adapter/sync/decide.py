@@ -6,6 +6,7 @@ everything else goes out (P4).
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from oicp_adapter.core.guards import (
@@ -20,6 +21,7 @@ from oicp_adapter.core.guards import (
 )
 from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.unusable import unusable_guard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,9 @@ class Decider:
         complete: bool,
         mode: Mode,
         allowance: Allowance,
+        unusable: Container[str] = frozenset(),
     ) -> Decision:
-        """Plan, ask the guards, plan again without what they withhold."""
+        """Plan, ask the guards, plan again without what they withhold. `unusable`: keys whose records are."""
         values = list(rows.values())
         plan = make_plan(
             values, self.plan, now=now, complete=complete, mode=mode, rolling_since=state.rolling_since
@@ -78,6 +81,10 @@ class Decider:
             now=now,
             allowed=allowance.withdrawals,
             operator=self.operator,
+        ):
+            refusals.append(refusal)
+        if refusal := unusable_guard(
+            plan, rows, state, unusable, allowed=allowance.withdrawals, operator=self.operator
         ):
             refusals.append(refusal)
         decision = Decision(plan=plan, refusals=tuple(refusals), mass_since=mass_since)

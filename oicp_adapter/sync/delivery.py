@@ -126,7 +126,13 @@ class Delivery:
     def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
         """What would be sent, after the guards."""
         return self._decider.decide(
-            work.rows, work.state, now=now, complete=complete, mode=order.mode, allowance=_left(order, work)
+            work.rows,
+            work.state,
+            now=now,
+            complete=complete,
+            mode=order.mode,
+            allowance=_left(order, work),
+            unusable=work.unusable,
         )
 
     def _send(

@@ -15,7 +15,7 @@ from oicp_adapter.oicp.codes import CODES
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
 from oicp_adapter.telemetry import events
 
-_STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL)
+_STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL, Guard.UNUSABLE)
 """Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
 
 
@@ -214,8 +214,8 @@ def standstill(state: OperatorState, *, mode: str, paused: Pause | None, now: fl
 
 def unread(state: OperatorState, *, unknown_after: float | None, now: float) -> str | None:
     """Why nothing is planned, if that is because the source is unreadable: see `Cycle`."""
-    since, last = state.source_failing_since, state.last_read_at
-    if since is None or (unknown_after is not None and last is not None and now - last >= unknown_after):
+    since = state.source_failing_since
+    if since is None or (unknown_after is not None and now - since >= unknown_after):
         return None
     return f"the source is unreadable since {time_text(since)}"
 
@@ -237,9 +237,7 @@ def _baseline(state: OperatorState, *, automatic: bool) -> str:
 def _source(state: OperatorState) -> str:
     if state.source_failing_since is not None:
         why = state.notices.get(events.SOURCE_FAILED.name)
-        return f"unreadable since {time_text(state.source_failing_since)}" + (
-            f": {why.signature}" if why else ""
-        )
+        return f"unreadable since {time_text(state.source_failing_since)}" + (f": {why.text}" if why else "")
     if state.last_read_at is None:
         return "never read"
     complete = "complete" if state.last_complete_at == state.last_read_at else "not complete"

@@ -5,6 +5,8 @@ The danger: an alarm that repeats every ten seconds is switched off, and one tha
 
 from __future__ import annotations
 
+import re
+
 from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Guard
@@ -50,7 +52,7 @@ class Herald:
         if read.complete and not read.problems:
             state, _ = cleared(state, event.name)
         else:
-            state, due = noticed(state, event.name, "; ".join(read.problems[:SHOWN]), now=now)
+            state, due = noticed(state, event.name, _alike("; ".join(read.problems[:SHOWN])), now=now)
             if due:
                 work.log.emit(event, records=len(read.records), problems=_first(list(read.problems)))
         if read.as_of is not None and now - read.as_of > OLD_AFTER:
@@ -65,7 +67,9 @@ class Herald:
         """The source could not be read."""
         since = work.state.source_failing_since
         state = replace(work.state, source_failing_since=now if since is None else since)
-        state, due = noticed(state, events.SOURCE_FAILED.name, error.message, now=now)
+        state, due = noticed(
+            state, events.SOURCE_FAILED.name, _alike(error.message), now=now, text=error.message
+        )
         if due:
             work.log.emit(
                 events.SOURCE_FAILED,
@@ -190,6 +194,11 @@ class Herald:
         )
         if report.healed:
             work.log.emit(events.RECONCILE_HEALED, found=report.found, healed=report.healed)
+
+
+def _alike(text: str) -> str:
+    """The same trouble with other numbers, such as an age or a line, is the same trouble."""
+    return re.sub(r"\d+", "#", text)
 
 
 def _first(texts: list[str]) -> list[str]:

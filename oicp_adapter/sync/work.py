@@ -39,6 +39,8 @@ class Work:
     log: EventLog
     rows: dict[str, EvseRow]
     state: OperatorState
+    unusable: frozenset[str] = frozenset()
+    """Keys of EVSEs that are in the source with a record that cannot be used."""
     requests: int = 0
     pushed: int = 0
     acked: int = 0

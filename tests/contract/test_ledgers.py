@@ -133,6 +133,8 @@ states = st.builds(
     last_read_at=times,
     last_complete_at=times,
     source_failing_since=times,
+    unusable=st.integers(0, 10**6),
+    unusable_since=times,
     largest=st.dictionaries(st.text(), st.integers(0, 2**40)),
     notices=st.dictionaries(
         st.text(), st.builds(Notice, signature=st.text(), since=moments, logged_at=moments), max_size=3
@@ -148,6 +150,7 @@ states = st.builds(
         since=moments,
         failures=st.integers(0, 99),
         next_try=moments,
+        not_before=moments,
     ),
 )
 

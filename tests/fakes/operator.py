@@ -59,6 +59,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     full_limit: int | None = None
     settles_anew: bool = True
     vocabulary: str = "ocpi"
+    prefixes: tuple[str, ...] = ("DE*ABC",)
     heartbeat_interval: float = 900.0
 
 
@@ -94,7 +95,7 @@ def wired(choices: Choices, world: World) -> OperatorSync:
     )
     rules = MappingRules(
         vocabulary=choices.vocabulary,
-        prefixes=(parse_prefix("DE*ABC"),),
+        prefixes=tuple(map(parse_prefix, choices.prefixes)),
         heartbeat_interval=choices.heartbeat_interval,
     )
 

@@ -90,6 +90,7 @@ def test_nobody_waits_for_a_time_that_may_never_come() -> None:
         last_read_at=NOW + 4,
         last_complete_at=NOW + 5,
         source_failing_since=NOW + 6,
+        unusable_since=NOW + 7,
     )
     after = pulled_back_state(state, now=NOW, longest_wait=DAY)
     assert after.trouble == msgspec.structs.replace(trouble, since=NOW, next_try=NOW, not_before=0.0)
@@ -100,6 +101,7 @@ def test_nobody_waits_for_a_time_that_may_never_come() -> None:
         after.last_read_at,
         after.last_complete_at,
         after.source_failing_since,
+        after.unusable_since,
     } == {NOW}
     assert pulled_back_state(after, now=NOW, longest_wait=DAY) == after
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance
-from oicp_adapter.core.model import EvseStatus, SourceRead
+from oicp_adapter.core.model import EvseStatus, SourceRead, SourceRecord
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import CommandState
 from oicp_adapter.sync.resync import Resync
@@ -297,7 +298,8 @@ def test_removed_chargers_stay_off_the_map_while_the_source_is_unreadable() -> N
     operator = Operator(Choices(unknown_after=300))
     operator.published({**fleet(1, 20), **fleet(21, 25, "REMOVED")})
     operator.source.failure = SourceError("down")
-    operator.delta(after=301)
+    operator.delta(after=10)
+    operator.delta(after=300)
     assert operator.holds() == {**fleet(1, 20, "Unknown"), **fleet(21, 25, "EvseNotFound")}
     operator.source.failure = None
     assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 20)
@@ -317,3 +319,79 @@ def test_a_refused_withdrawal_is_not_made_because_the_last_answer_was_lost() -> 
     assert ([refusal.guard.value for refusal in report.refusals], shown(operator)) == (["withdrawal"], 20)
     operator.has(fleet(1, 20))
     assert (operator.delta(after=10).exit_code, operator.holds()) == (0, fleet(1, 20, "Available"))
+
+
+NAMELESS = [SourceRecord(status="AVAILABLE", origin=f"line {number}") for number in range(10)]
+
+
+def with_nameless(operator: Operator, evses: dict[str, str], count: int) -> None:
+    """The export has these EVSEs, and so many records that have lost their ids."""
+    operator.has(evses)
+    operator.source.records += NAMELESS[:count]
+
+
+def test_evses_whose_records_lost_their_ids_stay_on_the_map() -> None:
+    # A join fails in the backend, and chargers that are in the export leave the drivers' maps, three and three.
+    operator = Operator()
+    operator.published(fleet(1, 40))
+    with_nameless(operator, fleet(1, 37), 3)
+    operator.delta(after=10)
+    report = operator.delta(after=60)
+    assert ([refusal.guard.value for refusal in report.refusals], report.withheld) == (
+        ["unusable_records"],
+        3,
+    )
+    assert operator.full(after=DAY).full_load == "applied"
+    assert shown(operator) == 40
+    operator.start()
+    with_nameless(operator, {**fleet(1, 36), "E38": "CHARGING"}, 3)  # one is repaired, another loses its id
+    operator.delta(after=DAY)
+    assert operator.delta(after=60).withheld == 3
+    assert (operator.holds()["E38"], shown(operator)) == ("Occupied", 40)
+    operator.has(fleet(1, 40))
+    assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 40)
+
+
+def test_what_is_really_gone_beside_them_leaves_with_a_persons_leave_and_the_rest_is_nobodys() -> None:
+    # A test row without an id, added on the day of a removal, holds back every removal ever after.
+    operator = Operator()
+    operator.published(fleet(1, 40))
+    with_nameless(operator, fleet(1, 38), 1)
+    operator.delta(after=10)
+    report = operator.delta(after=60)
+    assert report.refusals[0].hint.endswith("oicp-adapter resync test --allow-withdrawal 2")
+    assert operator.full(after=10, allow=1, force=True).exit_code == 3
+    assert operator.full(after=10, allow=2, force=True).exit_code == 0
+    assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 38)
+    with_nameless(operator, fleet(1, 37), 1)
+    operator.delta(after=DAY)
+    assert (operator.delta(after=60).exit_code, shown(operator)) == (0, 37)
+
+
+def test_records_that_never_had_an_id_hold_back_nobody() -> None:
+    # OCPI does not ask for an evse_id; a fleet with a depot would never lose an EVSE again.
+    operator = Operator()
+    operator.published(fleet(1, 40))
+    with_nameless(operator, fleet(1, 40), 5)
+    operator.delta(after=10)
+    with_nameless(operator, fleet(1, 38), 4)
+    operator.delta(after=10)
+    assert (operator.delta(after=60).exit_code, shown(operator)) == (0, 38)
+
+
+def test_an_evse_that_falls_outside_the_prefixes_leaves_only_with_a_persons_leave() -> None:
+    # A line is dropped from evse_id_prefixes, and the chargers of a sub-operator leave the drivers' maps.
+    operator = Operator()
+    operator.published(fleet(1, 3))
+    operator.choices = replace(operator.choices, prefixes=(wire("E2"), wire("E3")))
+    operator.start()
+    for _ in range(2):
+        report = operator.delta(after=61)
+    assert ([refusal.guard.value for refusal in report.refusals], report.withheld) == (
+        ["unusable_records"],
+        1,
+    )
+    assert operator.full(after=DAY).full_load == "applied"
+    assert operator.holds() == fleet(1, 3, "Available")
+    assert operator.full(after=10, allow=1, force=True).exit_code == 0
+    assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 2)

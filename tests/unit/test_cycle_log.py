@@ -132,12 +132,12 @@ def test_a_source_that_fails_is_an_error_hourly_and_its_return_is_told() -> None
     # The on-call engineer is paged every ten seconds of the night.
     operator = Operator()
     operator.published(fleet(1, 3))
-    operator.source.failure = SourceError("no such file", hint="put it there")
-    for _ in range(361):
+    for age in range(361):
+        operator.source.failure = SourceError(f"written {age * 10} s ago", hint="put it there")
         operator.delta(after=10)
     failed = told(operator, "source.failed")
     assert [line.get("failing_for") for line in failed] == [None, 3600]
-    assert (failed[0]["text"], failed[0]["fix"]) == ("no such file", "put it there")
+    assert (failed[0]["text"], failed[0]["fix"]) == ("written 0 s ago", "put it there")
     operator.source.failure = None
     operator.delta(after=10)
     assert [line["after"] for line in told(operator, "source.recovered")] == [3610]

@@ -20,7 +20,15 @@ from oicp_adapter.core.records import (
     Trouble,
 )
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
-from oicp_adapter.sync.facts import OperatorFacts, ailing, operator_facts, refused_facts, standstill, unread
+from oicp_adapter.sync.facts import (
+    OperatorFacts,
+    ailing,
+    operator_facts,
+    refused_facts,
+    standstill,
+    time_text,
+    unread,
+)
 
 T0 = 1_795_192_516.0
 """2026-11-20T16:35:16Z"""
@@ -154,7 +162,9 @@ def test_the_baseline_says_what_ends_it(state: OperatorState, automatic: bool, e
         ),
         (
             OperatorState(
-                last_read_at=T0 - 9, source_failing_since=T0, notices={"source.failed": told("is empty")}
+                last_read_at=T0 - 9,
+                source_failing_since=T0,
+                notices={"source.failed": replace(told(""), text="is empty")},
             ),
             "unreadable since 2026-11-20T16:35:16Z: is empty",
         ),
@@ -219,16 +229,16 @@ def test_why_nothing_is_pushed(
 
 
 @pytest.mark.parametrize(
-    ("unknown_after", "last_read", "stands"),
-    [(None, T0 - 9999, True), (60, T0 - 59, True), (60, T0 - 60, False), (60, None, True)],
+    ("unknown_after", "since", "stands"),
+    [(None, T0 - 9999, True), (60, T0 - 59, True), (60, T0 - 60, False)],
 )
 def test_an_unreadable_source_keeps_everything_back_until_unknown_after(
-    unknown_after: float | None, last_read: float | None, stands: bool
+    unknown_after: float | None, since: float, stands: bool
 ) -> None:
     # "with the next delta" about an EVSE that waits for an export nobody writes.
-    state = OperatorState(source_failing_since=T0, last_read_at=last_read)
-    expected = "the source is unreadable since 2026-11-20T16:35:16Z" if stands else None
-    assert unread(state, unknown_after=unknown_after, now=T0) == expected
+    state = OperatorState(source_failing_since=since, last_read_at=T0 - 9999)
+    found = unread(state, unknown_after=unknown_after, now=T0)
+    assert found == (f"the source is unreadable since {time_text(since)}" if stands else None)
     assert unread(OperatorState(last_read_at=T0), unknown_after=None, now=T0) is None
 
 

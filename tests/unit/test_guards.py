@@ -22,7 +22,7 @@ from oicp_adapter.core.guards import (
 )
 from oicp_adapter.core.model import Cause, EvseStatus
 from oicp_adapter.core.plan import FullLoadPlan, PlanPolicy, make_plan
-from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence
+from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence, Quarantine
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -240,6 +240,24 @@ def test_a_first_run_with_more_than_half_unmapped_publishes_nothing(
     assert (refusal is None) is passes
     if refusal is not None:
         assert len(refusal.keys) == of
+
+
+def test_one_evse_that_was_pushed_does_not_end_the_first_run() -> None:
+    # The export begins with a single charger, the fleet follows with the wrong vocabulary, and it is all Unknown.
+    rows = [row("E0")]
+    rows += [row(f"E{n}", cause=Cause.UNMAPPED, status=None, presence=Presence.UNKNOWN) for n in (1, 2, 3)]
+    refusal = first_run_guard(rows)
+    assert refusal is not None
+    assert (refusal.keys, refusal.text.split(":")[0]) == (("E1", "E2", "E3"), "nothing new is published")
+
+
+def test_what_hubject_refuses_is_no_first_run() -> None:
+    # EVSEs without EVSE data report a new word, and no full load is sent any more.
+    bad = Quarantine(
+        code="603", text="", process_id=None, since=NOW, retry_at=NOW, attempts=1, status=EvseStatus.UNKNOWN
+    )
+    refused = {"status": None, "presence": Presence.UNKNOWN, "quarantine": bad}
+    assert first_run_guard([row("E0"), row("E1", cause=Cause.UNMAPPED, **refused)]) is None
 
 
 def test_it_is_a_first_run_only_until_anything_may_be_at_hubject() -> None:
