@@ -140,21 +140,34 @@ def ledger_restore(
     The ledger it replaces is kept beside it. Example: oicp-adapter ledger restore ledger-monday.db
     """
     settings = settings_of(context, config)
+    from oicp_adapter.errors import LedgerError
     from oicp_adapter.ports import AuditEntry
+
+    doubted = {}
+
+    def distrust(ready: Wiring) -> None:
+        for key in settings.operators:
+            with ready.operator(key, pushes=False) as operator_sync:
+                doubted[key] = operator_sync.distrust(f"restored from {copy}")
+            restored = AuditEntry(at=ready.now(), by=who(), what=f"restored the ledger from {copy}")
+            ready.ledger(key).note(restored)
+        if not any(doubted.values()):
+            raise LedgerError(
+                f"the copy has no EVSE of any operator here at this Hubject: {copy}",
+                hint="name a copy of this ledger, not of another environment or operator; the ledger is as it was",
+            )
 
     with ExitStack() as stack:
         wiring = stack.enter_context(_writing(settings))
         for key in settings.operators:
             stack.enter_context(wiring.lock(key, verb="ledger restore"))
-        aside = wiring.restore(copy)
-        for key in settings.operators:
-            with wiring.operator(key, pushes=False) as operator_sync:
-                count = operator_sync.distrust(f"restored from {copy}")
-            restored = AuditEntry(at=wiring.now(), by=who(), what=f"restored the ledger from {copy}")
-            wiring.ledger(key).note(restored)
+        aside = wiring.restore(copy, distrust)
+        for key, count in doubted.items():
             talk(f"{key}: {count} EVSEs are in doubt and are pushed again after settle")
         if aside is not None:
             talk(f"the ledger before is kept as {aside}")
+        for key in settings.operators:
+            wiring.ledger(key).accept_age()  # distrusted already: its age is no news to the next start
     talk("next: start the daemon; after settle: oicp-adapter resync OPERATOR --adopt N")
     return 0
 

@@ -66,18 +66,35 @@ def publish(path: Path, build: Callable[[Path], None]) -> bool:
     with tempfile.TemporaryDirectory(prefix=".ledger-", dir=path.parent) as folder:
         made = Path(folder, path.name)
         build(made)
-        _sync(made)
+        sync(made)
         try:
             os.link(made, path)
         except FileExistsError:
             return False
-    _sync(path.parent)
+    sync(path.parent)
     return True
 
 
 def verify(database: Database, *, now: float, migrations: Sequence[str]) -> None:
     """Raise LedgerForeign unless the file is ours; bring an older version up to date."""
     path, newest = database.path, len(migrations)
+    version = version_of(database, newest=newest)
+    if version == newest:
+        return
+    if database.read_only:
+        raise LedgerError(
+            f"the ledger is of an older version (schema {version}, current is {newest}): {path}",
+            hint="start the daemon of this version once, or run `sync`: that brings it up to date",
+        )
+    with _foreign_keys_off(database):
+        for number in range(version, newest):
+            with database.writing() as connection:
+                _apply(connection, migrations[: number + 1], now=now)
+
+
+def version_of(database: Database, *, newest: int) -> int:
+    """The version of the file's tables. Raises LedgerForeign unless it is ours and not newer than `newest`."""
+    path = database.path
     with database.reading() as connection:
         application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
     if application != APPLICATION_ID or version < 1:
@@ -90,17 +107,7 @@ def verify(database: Database, *, now: float, migrations: Sequence[str]) -> None
             f"the ledger was written by a newer version (schema {version}, this one knows {newest}): {path}",
             hint="use that version again, or a backup made before the upgrade",
         )
-    if version == newest:
-        return
-    if database.read_only:
-        raise LedgerError(
-            f"the ledger is of an older version (schema {version}, current is {newest}): {path}",
-            hint="start the daemon of this version once, or run `sync`: that brings it up to date",
-        )
-    with _foreign_keys_off(database):
-        for number in range(version, newest):
-            with database.writing() as connection:
-                _apply(connection, migrations[: number + 1], now=now)
+    return version
 
 
 def _apply(connection: sqlite3.Connection, migrations: Sequence[str], *, now: float) -> None:
@@ -146,7 +153,8 @@ def _closing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Durable from now on; for a directory, the names in it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

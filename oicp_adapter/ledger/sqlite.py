@@ -164,28 +164,19 @@ class SqliteStore:
             if not schema.publish(to, lambda target: _copy(connection, target)):
                 raise taken
 
-    @staticmethod
-    def restore(path: Path, copy: Path, *, now: float) -> Path | None:
-        """Put a copy in the ledger's place. Nobody may use the ledger meanwhile. Returns where the old one went.
-
-        The copy is checked first. Raises LedgerError as `open` and `check` do. The caller must distrust what it says.
-        """
-        if not copy.exists():
-            raise LedgerError(f"there is no copy {copy}", hint="name a file that `ledger backup` wrote")
-        with SqliteStore.open(copy, now=now, read_only=True) as store:
+    @classmethod
+    def open_backup(cls, path: Path) -> Self:
+        """Open a copy, which may be of an older version, for reading. Raises LedgerError unless it is sound."""
+        path = path.resolve()
+        _refuse_what_is_no_file(path, read_only=True)
+        store = cls(path, read_only=True)
+        try:
+            schema.version_of(store._database, newest=len(schema.MIGRATIONS))
             store.check()
-        aside = path.with_name(f"{path.name}.replaced-{now:.0f}")
-        with faults.translated(path):
-            moved = [
-                (old, aside.with_name(aside.name + ending))
-                for ending in ("", "-wal", "-shm")
-                if (old := path.with_name(path.name + ending)).exists()
-            ]
-            for old, new in reversed(moved):
-                old.rename(new)
-        with SqliteStore.open(copy, now=now, read_only=True) as store:
-            store.backup(path)
-        return aside if moved else None
+        except BaseException:
+            store.close()
+            raise
+        return store
 
     def close(self) -> None:
         """Close every connection this store handed out. Idempotent."""

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
 from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
 from oicp_adapter.ledger.memory import MemoryLedger
+from oicp_adapter.ledger.restore import duplicate, put_in_place
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.ports import Clock
@@ -77,14 +78,16 @@ class Wiring:
         log: EventLog,
         stop: threading.Event | None = None,
         read_only: bool = False,
+        ledger: Path | None = None,
     ) -> None:
+        """`ledger`: another file than the configuration's."""
         self.settings = settings
         self.certificates = Certificates(settings, now=clock.now, log=log)
         self._clock = clock
         self._log = log
         self._stop = stop if stop is not None else threading.Event()
         self._read_only = read_only
-        self._path = parse_url(settings.ledger.url, directory=Path.cwd())
+        self._path = ledger or parse_url(settings.ledger.url, directory=Path.cwd())
         self._store: SqliteStore | None = None
 
     def __enter__(self) -> Self:
@@ -107,9 +110,17 @@ class Wiring:
         """The wall clock."""
         return self._clock.now()
 
-    def restore(self, copy: Path) -> Path | None:
-        """Put a copy in the ledger's place; see `SqliteStore.restore`. The caller holds every operator's lock."""
-        return SqliteStore.restore(self._path, copy, now=self._clock.now())
+    def restore(self, copy: Path, prepare: Callable[[Wiring], None]) -> Path | None:
+        """Put a copy in the ledger's place, after `prepare` has made it ready; returns where the old one is kept.
+
+        Raises LedgerError, or what `prepare` raises; then the ledger is as it was. The caller holds every
+        operator's lock.
+        """
+        now = self._clock.now()
+        with duplicate(copy, self._path, now=now) as made:
+            with Wiring(self.settings, clock=self._clock, log=self._log, ledger=made) as ready:
+                prepare(ready)
+            return put_in_place(made, self._path, now=now)
 
     def has_ledger(self) -> bool:
         """Whether there is a ledger file at all."""

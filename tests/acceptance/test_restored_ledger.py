@@ -55,3 +55,43 @@ def test_a_copy_that_is_not_there_is_told_as_such(house: House) -> None:
     assert told.code == 1
     assert "there is no copy monday.db" in told.err
     assert "ledger backup" in told.err
+
+
+def test_the_ledger_restored_onto_itself_is_refused_and_stays(house: House) -> None:
+    # In the field: `ledger restore ledger.db`. It was renamed, then "there is no ledger yet", and all was forgotten.
+    house.configure()
+    house.published(fleet(3))
+    (house.place / "link.db").symlink_to("ledger.db")
+    for name in ("ledger.db", "link.db", str(house.ledger)):
+        told = house.call("ledger", "restore", name)
+        assert (told.code, "the ledger itself" in told.err, "fix:" in told.err) == (1, True, True), told.said
+    facts = house.call("status", "--json").data["slb"]
+    assert (facts["held"], facts["in_doubt"]) == ({"Available": 3}, 0)
+
+
+def test_a_copy_of_another_operator_or_environment_is_refused(house: House) -> None:
+    # In the field: QA's backup on PROD. Everything would be forgotten, as in a first run.
+    house.configure()
+    house.published(fleet(3))
+    assert house.call("ledger", "backup", "copy.db").code == 0
+    config = house.place / "adapter.toml"
+    text = config.read_text()
+    config.write_text(text.replace('"sqlite:///ledger.db"', '"sqlite:///def.db"').replace("DE*SLB", "DE*DEF"))
+    assert house.call("ledger", "distrust").code == 0  # makes a ledger for it
+    before = (house.place / "def.db").read_bytes()
+    told = house.call("ledger", "restore", "copy.db")
+    assert (told.code, "has no EVSE of any operator here" in told.err) == (1, True), told.said
+    assert (house.place / "def.db").read_bytes() == before
+    assert not list(house.place.glob("*.replaced-*"))
+
+
+def test_a_restored_copy_is_distrusted_once(house: House) -> None:
+    # In the field: the start after a restore distrusts it anew, and everything waits for settle once more.
+    house.configure_quick()
+    house.published(fleet(3), adopt=True)
+    assert house.call("ledger", "backup", "copy.db").code == 0
+    house.published(dict.fromkeys(fleet(3), "CHARGING"))
+    told = house.call("ledger", "restore", "copy.db")
+    assert (told.code, "the ledger before is kept as " in told.err) == (0, True), told.said
+    daemon = house.runs()
+    assert daemon.lines("ledger.distrusted") == []
