@@ -66,25 +66,35 @@ def sync(
     context: typer.Context,
     operator: OperatorArgument = None,
     config: ConfigOption = None,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Try at once what Hubject refused as a whole, such as a certificate. Not for cron."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """One delta cycle and exit: for cron or a Kubernetes Job instead of the daemon.
 
-    Examples: oicp-adapter sync · oicp-adapter sync slb --json
+    Examples: oicp-adapter sync · oicp-adapter sync slb --json · oicp-adapter sync --now
     """
     settings = settings_of(context, config)
     keys = chosen(settings, operator)
     from oicp_adapter.clock import SystemClock
+    from oicp_adapter.sync.facts import time_text
     from oicp_adapter.wiring import Wiring, configure_log
 
     clock, log = SystemClock(), configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())
 
     def one(key: str) -> tuple[int, Facts]:
         with wiring.lock(key, verb="sync"), wiring.operator(key) as operator_sync:
-            report = operator_sync.delta(force=True)
+            report = operator_sync.delta(force=now)
         if not as_json:
             data(f"{key}: {sentence(report)}")
             explain(report)
+            if report.rests_until is not None:
+                at_once = "" if now else "; when it is repaired: oicp-adapter sync --now"
+                talk(f"warning: not tried again before {time_text(report.rests_until)}{at_once}")
         return report.exit_code, facts(report)
 
     with Wiring(settings, clock=clock, log=log) as wiring:

@@ -109,7 +109,8 @@ class Delivery:
             self._herald.would_send(decision.plan, work)
         elif pause := self._paused(now):
             report.paused = pause_text(pause)
-        elif resting is not None and now < (resting.not_before if order.force else resting.next_try):
+        elif resting is not None and now < (until := self._rest_ends(resting, order)):
+            report.rests_until = until
             report.failures.append((4, resting.text, resting.hint))
         else:
             decision = self._send(decide, work, order, report, now=now, complete=complete)
@@ -122,6 +123,11 @@ class Delivery:
             work.state = grown(work.state, size, now=now)
         self._mark_withheld(decision, work)
         account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
+
+    def _rest_ends(self, resting: Trouble, order: Order) -> float:
+        """Until when nothing is sent. A run that ends does not wait out what may be over by now: the next one comes."""
+        passing = not self._policy.settles_anew and not resting.permanent
+        return resting.not_before if order.force or passing else resting.next_try
 
     def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
         """What would be sent, after the guards."""

@@ -36,6 +36,8 @@ class CycleReport:
     """Who paused the operator, until when and why; "" if nobody."""
     observed: bool = False
     """Mode "observe": nothing was sent."""
+    rests_until: float | None = None
+    """Nothing was sent: Hubject is given a rest until then, after it refused us as a whole."""
     found: dict[str, int] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
     full_load: str = ""

@@ -71,16 +71,27 @@ def test_what_only_hubject_can_see_exits_4_with_the_cause(house: House) -> None:
     _certificate(house, operator="DE*ABC")
     _says(house.call("sync"), 4, "017", "OperatorID does not belong to the client certificate")
     _certificate(house, wrong_ca=True)
-    _says(house.call("sync"), 4, "our client certificate is not accepted")
+    _says(house.call("sync", "--now"), 4, "our client certificate is not accepted")
     _certificate(house, distrust_server=True)
-    _says(house.call("sync"), 4, "server certificate is not accepted", "CA bundle")
+    _says(house.call("sync", "--now"), 4, "server certificate is not accepted", "CA bundle")
     shown = house.call("status")
     assert shown.code == 0
     assert "CA bundle" in shown.out
     assert house.holds() == {}
     _certificate(house)
-    assert house.call("sync").code == 0
+    assert house.call("sync", "--now").code == 0
     assert house.holds() == published(fleet(5))
+
+
+def test_cron_does_not_hammer_a_hubject_that_refuses_us_as_a_whole(house: House) -> None:
+    # In the field: a certificate that Hubject does not know, and every minute of the weekend another call.
+    _certificate(house, operator="DE*ABC")
+    assert house.call("sync").code == 4
+    calls = len(house.requests())
+    _says(house.call("sync"), 4, "017", "not tried again before", "sync --now")
+    assert len(house.requests()) == calls
+    _certificate(house)
+    assert house.call("sync", "--now").code == 0
 
 
 def test_status_says_of_a_certificate_that_it_has_expired(house: House) -> None:
