@@ -42,8 +42,9 @@ init` writes a short one.
 
 **Environment.** Every key can be set by a variable, which wins over the file: `OICP_ADAPTER__` and the path with two
 underscores between its parts. `OICP_ADAPTER__OPERATORS__SLB__SCHEDULE__DELTA=5s` sets `operators.slb.schedule.delta`.
-Upper or lower case is the same, a `-` in an operator's name is written `_`, and lists are separated by commas. A
-variable under this prefix that names no setting is an error.
+Upper or lower case is the same, and a `-` in a name is written `_`. A list has commas, `Faulted,Unavailable`, or is
+written as in the file, `["A, Inc.", "B"]`, which a value with a comma needs. A variable under this prefix that names
+no setting, or could mean two, is an error.
 
 **Secrets.** `${NAME}` in any text of the file is replaced by the environment variable of that name, which must be set
 and not empty. No error about the configuration repeats a value, and secrets are never logged.

@@ -6,12 +6,13 @@ OICP_ADAPTER_ with one underscore is not ours: Kubernetes sets OICP_ADAPTER_SERV
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, get_args
 
 from oicp_adapter.settings.problems import Problem, unknown_key
-from oicp_adapter.settings.tree import below, dotted, fields_of, is_table, meant
+from oicp_adapter.settings.tree import below, dotted, fields_of, is_list, is_table, meant
 
 PREFIX = "OICP_ADAPTER__"
 DELIMITER = "__"
@@ -40,10 +41,23 @@ class Overrides:
             self._refuse(variable, f"sets the same as {self.origins[path]}; remove one")
             return
         self.origins[path] = variable
+        given: str | list[Any] = value
+        if is_list(self._kind(location)):
+            try:
+                given = _items(value)
+            except tomllib.TOMLDecodeError:
+                self._refuse(variable, 'is not a list; write it like A,B or, as in the file, ["A", "B"]')
+                return
         table = self.table
         for part in location[:-1]:
             table = table.setdefault(part, {})
-        table[location[-1]] = value
+        table[location[-1]] = given
+
+    def _kind(self, location: tuple[str, ...]) -> Any:
+        kind = self._root
+        for part in location:
+            kind = below(kind, part)
+        return kind
 
     def _location(self, variable: str) -> tuple[str, ...] | None:
         """The place a variable names; None, and a problem, if there is none."""
@@ -53,7 +67,12 @@ class Overrides:
             if not is_table(kind):
                 self._refuse(variable, f"is not a setting; {dotted(location)} has nothing below it")
                 return None
-            key = _key(part, kind, file)
+            meanings = _keys(part, kind, file)
+            if len(meanings) > 1:
+                places = " or ".join(dotted((*location, key)) for key in meanings)
+                self._refuse(variable, f"can mean {places}; rename one of them, or set it in the file")
+                return None
+            key = meanings[0]
             if not key or below(kind, key) is None:
                 known = fields_of(kind) or {}
                 self._refuse(variable, unknown_key(part, known, shown=partial(_variable, *location)))
@@ -79,19 +98,28 @@ class Overrides:
         self.problems.append(Problem(variable, text))
 
 
+def _items(value: str) -> list[Any]:
+    """A list as in the file, or with commas between, which a value that has commas itself cannot be in."""
+    if not value.lstrip().startswith("["):
+        return [item.strip() for item in value.split(",")]
+    found: list[Any] = tomllib.loads(f"it = {value.strip()}")["it"]
+    return found
+
+
 def _variable(*location: str) -> str:
     return PREFIX + DELIMITER.join(part.upper().replace("-", "_") for part in location)
 
 
-def _key(part: str, kind: Any, file: Mapping[str, Any]) -> str:
-    """The key a part of a variable's name stands for: variables have no case and no "-"."""
+def _keys(part: str, kind: Any, file: Mapping[str, Any]) -> list[str]:
+    """The keys a part of a variable's name can stand for: variables have no case and no "-"."""
     if fields_of(kind) is not None:
-        return part.lower()
-    for known in file:
-        if known.lower().replace("-", "_") == part.lower():
-            return known
+        return [part.lower()]
     # Names of ours are lower case; a plain str is a word of the source, which is kept as it is written.
-    return part if get_args(kind)[0] is str else part.lower()
+    is_word = get_args(kind)[0] is str
+    if is_word and part in file:
+        return [part]
+    found = [known for known in file if known.lower().replace("-", "_") == part.lower()]
+    return found or [part if is_word else part.lower()]
 
 
 def _inside(file: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -95,7 +95,7 @@ def _evse_pattern(value: object) -> EvsePattern:
 
 
 def _as_list(value: object) -> object:
-    """One text is a list of one; unlike prefixes, source values may contain commas."""
+    """One text is a list of one. It is not split: source values may contain commas."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple):
@@ -103,11 +103,6 @@ def _as_list(value: object) -> object:
     if not value:
         raise ValueError("is empty; name at least one")
     return value
-
-
-def _split(value: object) -> object:
-    """An environment variable holds a list as "DE*ABC, DE*DEF"."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 def _path(value: object) -> object:
@@ -216,7 +211,7 @@ OperatorIdText: TypeAlias = Annotated[str, AfterValidator(_operator_id), Kind("O
 Prefixes: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_prefix)], ...],
     Field(min_length=1),
-    BeforeValidator(_split),
+    BeforeValidator(_as_list),
     Kind("list of EvseID prefixes"),
 ]
 OneOf: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_list), Kind("text or list of texts")]

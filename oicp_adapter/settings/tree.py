@@ -38,6 +38,11 @@ def is_table(kind: Any) -> bool:
     return fields_of(kind) is not None or get_origin(kind) is dict
 
 
+def is_list(kind: Any) -> bool:
+    """True for a setting that may hold several values."""
+    return get_origin(kind) is tuple or any(is_list(part) for part in get_args(kind))
+
+
 def below(kind: Any, key: str | int) -> Any:
     """What the key of a table holds; None if there is no such key."""
     if (fields := fields_of(kind)) is not None:

@@ -120,6 +120,29 @@ def test_a_variable_reaches_an_operator_with_a_dash_in_its_name() -> None:
     assert load(text, {"OICP_ADAPTER__OPERATORS__MY_OP__NAME": "Other"}).operators["my-op"].name == "Other"
 
 
+def test_a_variable_that_two_operators_would_share_is_refused() -> None:
+    # One of them is changed, the other is not, and nobody is told.
+    second = MINIMAL[MINIMAL.index("[operators.slb]") :].replace("DE*SLB", "DE*ABC")
+    two = MINIMAL.replace("slb", "my-op") + second.replace("slb", "my_op")
+    variable = "OICP_ADAPTER__OPERATORS__MY_OP__NAME"
+    assert list(load(two).operators) == ["my-op", "my_op"]
+    told = problems(two, {variable: "Other"})
+    assert told == {
+        variable: "can mean operators.my-op or operators.my_op; rename one of them, or set it in the file"
+    }
+
+
+def test_words_of_the_source_that_differ_by_case_each_have_their_variable() -> None:
+    # "Free" and "FREE" of two systems behind one export: the wrong one is changed.
+    text = MINIMAL + '\n[operators.slb.mapping.overrides]\nFree = "Available"\nFREE = "Occupied"\n'
+    overrides = SLB + "MAPPING__OVERRIDES__"
+    assert load(text, {overrides + "FREE": "Unknown"}).operators["slb"].mapping.overrides == {
+        "Free": Target.AVAILABLE,
+        "FREE": Target.UNKNOWN,
+    }
+    assert list(problems(text, {overrides + "free": "Unknown"})) == [overrides + "free"]
+
+
 def test_a_source_value_in_a_variable_keeps_its_spelling() -> None:
     # The override never matches, because values are compared as they are written.
     mapping = load(MINIMAL, {SLB + "MAPPING__OVERRIDES__Preparing": "Available"}).operators["slb"].mapping

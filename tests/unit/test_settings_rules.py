@@ -57,6 +57,33 @@ def test_the_environment_changes_a_rule_and_adds_one_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("Faulted,Unavailable", ("Faulted", "Unavailable")),
+        ("Out of Order", ("Out of Order",)),
+        ('["A, Inc.", "B"]', ("A, Inc.", "B")),
+        ('["Faulted"]', ("Faulted",)),
+        ("", ("",)),
+    ],
+)
+def test_a_list_in_a_variable_has_commas_or_is_written_as_in_the_file(
+    written: str, values: tuple[str, ...]
+) -> None:
+    # "Faulted,Unavailable" as one value never matches, and the rule does nothing without a word.
+    (one,) = rules_of(rule('value = "X"\nto = "skip"'), {f"{RULES}ONE__VALUE": written})
+    assert one.values == values
+    (wide,) = rules_of("", {f"{RULES}A__EVSE_ID": "DE*SLB*E1%, DE*SLB*E2%", f"{RULES}A__TO": "skip"})
+    assert len(wide.evse_ids) == 2
+
+
+def test_a_list_in_a_variable_that_is_not_closed_is_refused() -> None:
+    # Taken as a text, it never matches.
+    variable = f"{RULES}ONE__VALUE"
+    told = problems(MINIMAL + rule('value = "X"\nto = "skip"'), {variable: '["Faulted", Unavailable]'})
+    assert (list(told), "is not a list" in told[variable]) == ([variable], True)
+
+
+@pytest.mark.parametrize(
     ("body", "where", "what"),
     [
         ('to = "OutOfService"', "", "matches every EVSE"),
