@@ -121,6 +121,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     failures: int
     next_try: float
+    tried_at: float = 0.0
     not_before: float = 0.0
     """Hubject asked to wait until then (Retry-After): nobody sends earlier, neither a person nor a new process."""
 

@@ -28,4 +28,5 @@ def worsened(
         since=before.since if before is not None else now,
         failures=failures,
         next_try=now + wait,
+        tried_at=now,
     )

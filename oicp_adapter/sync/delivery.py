@@ -109,7 +109,7 @@ class Delivery:
             self._herald.would_send(decision.plan, work)
         elif pause := self._paused(now):
             report.paused = pause_text(pause)
-        elif resting is not None and now < (until := self._rest_ends(resting, order)):
+        elif resting is not None and now < (until := self._rest_ends(resting, order, decision)):
             report.rests_until = until
             report.failures.append((4, resting.text, resting.hint))
         else:
@@ -124,10 +124,14 @@ class Delivery:
         self._mark_withheld(decision, work)
         account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
 
-    def _rest_ends(self, resting: Trouble, order: Order) -> float:
+    def _rest_ends(self, resting: Trouble, order: Order, decision: Decision) -> float:
         """Until when nothing is sent. A run that ends does not wait out what may be over by now: the next one comes."""
         passing = not self._policy.settles_anew and not resting.permanent
-        return resting.not_before if order.force or passing else resting.next_try
+        if order.force or passing:
+            return resting.not_before
+        if self._publisher.may_answer(decision.plan, since=resting.tried_at):
+            return min(resting.next_try, resting.tried_at + trouble.PERMANENT_FIRST)
+        return resting.next_try
 
     def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
         """What would be sent, after the guards."""

@@ -64,6 +64,14 @@ class Publisher:
         self._suspects = search.end()
         self._accused = frozenset() if search.success else self._accused | search.accused
 
+    def may_answer(self, plan: Plan, *, since: float) -> bool:
+        """Refused alike, one by one: is it the operator, or those records? A change of another EVSE, seen after
+        `since`, will tell."""
+        return bool(self._accused) and any(
+            change.since is not None and change.since > since and change.key not in self._accused
+            for change in plan.changes
+        )
+
     def full_load(self, full: FullLoadPlan, work: Work, *, how: str) -> Answer:
         """Send one fullLoad that the guards let pass; see `Pusher.full_load`."""
         return self._pusher.full_load(full, work, how=how)

@@ -150,6 +150,7 @@ states = st.builds(
         since=moments,
         failures=st.integers(0, 99),
         next_try=moments,
+        tried_at=moments,
         not_before=moments,
     ),
 )

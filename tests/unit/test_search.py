@@ -207,6 +207,25 @@ def test_ten_bad_ones_at_the_head_do_not_block_the_good_ones_behind_them() -> No
     assert (quarantined(operator), len(operator.holds())) == (bad, 15)
 
 
+def test_ten_bad_ones_at_night_do_not_keep_back_a_change_by_day_for_long() -> None:
+    # A sub-operator that Hubject does not know yet, and a charger that broke down stays Available for an hour.
+    operator, hub = an_operator()
+    operator.published(fleet(*names(3)))
+    bad = names(12, first=10)
+    hub.refuses = dict.fromkeys(bad, refused("018"))
+    evses = fleet(*names(3), *bad)
+    operator.has(evses)
+    for _ in range(360):
+        operator.delta(after=10)
+    hub.requests.clear()
+    operator.delta(after=1500)
+    evses["E001"] = "OUTOFORDER"
+    operator.has(evses)
+    for _ in range(7):
+        operator.delta(after=10)
+    assert (operator.holds()["E001"], quarantined(operator)) == ("OutOfService", bad)
+
+
 def test_fewer_than_ten_refused_alike_are_quarantined_when_the_cycle_ends() -> None:
     # The only nine chargers of a small operator are asked for again in every cycle.
     operator, hub = an_operator()
