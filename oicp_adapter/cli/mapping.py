@@ -16,6 +16,7 @@ from oicp_adapter.cli.common import (
     data_json,
     named_fields,
     settings_of,
+    talk,
     verb,
 )
 from oicp_adapter.cli.mapping_shown import show_entries, show_fleet, show_outcome, show_rejected
@@ -81,8 +82,8 @@ def map_values(
 ) -> int:
     """Try the mapping: what becomes of a value, by which rule and why, and which setting changes it.
 
-    Without a configuration the tables are taken as delivered; with --config, $OICP_ADAPTER_CONFIG or --operator
-    that operator's overrides, rules and source settings count. All vocabularies: docs/mapping.md.
+    Without a configuration the tables are taken as delivered; with --config or $OICP_ADAPTER_CONFIG its operator's
+    overrides, rules and source settings count; of several, --operator names one. All vocabularies: docs/mapping.md.
 
     Examples: oicp-adapter map Preparing --vocabulary ocpp1.6 · oicp-adapter map --table greenflux ·
     oicp-adapter map --file fleet.csv --vocabulary ocpp1.6 --field status=ChargerState ·
@@ -92,7 +93,7 @@ def map_values(
         raise ConfigurationError(
             "map needs one thing to try", hint="a VALUE, --record, --file FLEET or --table V"
         )
-    chosen = _operator(context, config, operator)
+    chosen = _operator(context, config, operator, named=table or vocabulary)
     if table is not None:
         return show_entries(table, _rules(table, chosen, []), as_json=as_json)
     if file is not None:
@@ -112,14 +113,21 @@ def map_values(
     )
 
 
-def _operator(context: typer.Context, config: Path | None, operator: str | None) -> OperatorSettings | None:
-    """The operator whose settings count; None where nobody named a configuration."""
-    named = config or context.obj or os.environ.get("OICP_ADAPTER_CONFIG")
-    if operator is None and not named:
+def _operator(
+    context: typer.Context, config: Path | None, operator: str | None, *, named: str | None
+) -> OperatorSettings | None:
+    """The operator whose settings count; None where nobody named a configuration, or one of several operators.
+    `named`: a vocabulary, which is enough to try the tables as delivered."""
+    if operator is None and not (config or context.obj or os.environ.get("OICP_ADAPTER_CONFIG")):
         return None
     operators = settings_of(context, config).operators
     if operator is None and len(operators) == 1:
         return next(iter(operators.values()))
+    if operator is None and named is not None:
+        talk(
+            f"note: the tables as delivered; an operator's own rules count with --operator: {', '.join(operators)}"
+        )
+        return None
     if operator not in operators:
         raise ConfigurationError(
             f"no operator {operator!r} in the configuration"

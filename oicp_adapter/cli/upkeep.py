@@ -44,7 +44,7 @@ def pause(
     ] = None,
     config: ConfigOption = None,
 ) -> int:
-    """Stop the pushes of an operator for a while; it goes on reading, and resumes by itself.
+    """Stop the pushes of an operator; it goes on reading. With --until they resume by themselves, else by `resume`.
 
     Example: oicp-adapter pause slb --until 2h --reason "works at the backend"
     """

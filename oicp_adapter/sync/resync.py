@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from oicp_adapter.core.guards import Allowance
+from oicp_adapter.errors import SourceError, worst_exit_code
 from oicp_adapter.ports import CommandState
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.full import APPLIED, FAILED, POSTPONED, ROLLING
@@ -76,7 +77,7 @@ def ended(report: CycleReport) -> Ended:
         lines.insert(0, f"no full load: every EVSE is pushed again in bundles, {report.acked} records so far")
     elif report.full_load == POSTPONED:
         lines.insert(0, f"the full load still waits ({report.why}) and stays due")
-        code = code or 4
+        code = worst_exit_code([code, 4 if report.complete else SourceError.exit_code])
     else:
         what = "the full load failed" if report.full_load == FAILED else "no full load was sent"
         lines.insert(0, f"{what}; {report.acked} changes were acknowledged")

@@ -205,6 +205,20 @@ def test_a_misspelt_member_of_a_record_is_refused() -> None:
     assert "errorcode: not a field of ours" in result.stderr
 
 
+def test_a_table_needs_no_operator(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In the container of two operators, "which of them?" is asked of somebody who wants to read a table.
+    Path(config).write_text(CONFIGURATION + SECOND, encoding="utf-8")
+    monkeypatch.setenv("OICP_ADAPTER_CONFIG", config)
+    assert told("--table", "greenflux")["vocabulary"] == "greenflux"
+    assert outcome("Available", "--vocabulary", "ocpp1.6")["status"] == "Available"
+    note = run("--table", "ocpp1.6")
+    assert (note.exit_code, "as delivered" in note.stderr, "--operator: one, two" in note.stderr) == (
+        0,
+        True,
+        True,
+    )
+
+
 def test_several_operators_need_a_name(config: str) -> None:
     # The rules of the wrong operator are tried.
     Path(config).write_text(CONFIGURATION + SECOND, encoding="utf-8")

@@ -293,8 +293,8 @@ def test_a_resync_of_an_unreadable_source_has_failed_with_the_source_s_code() ->
     assert "no such file" in end.text
 
 
-def test_a_resync_waits_for_doubt_but_not_for_ever() -> None:
-    # A command that never ends; the full load stays due and the night does it.
+def test_a_resync_waits_for_a_complete_read_but_not_for_ever() -> None:
+    # A command that never ends, or blames Hubject for a cut-off export. The full load stays due, and the night does it.
     operator = Operator()
     operator.published(FLEET)
     operator.source.complete = False
@@ -304,7 +304,7 @@ def test_a_resync_waits_for_doubt_but_not_for_ever() -> None:
     operator.passes(GIVE_UP_AFTER)
     end = asked.step(operator.clock.now())
     assert end is not None
-    assert (end.state, end.exit_code) == (CommandState.FAILED, 4)
+    assert (end.state, end.exit_code) == (CommandState.FAILED, 5)
     assert operator.state.full_wanted == "resync #1"
     operator.source.complete = True
     operator.forget()
