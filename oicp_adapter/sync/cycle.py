@@ -93,7 +93,7 @@ class OperatorSync:
         self._unknown_after = policy.unknown_after
         self._log = log
         self._new_id = new_id
-        self._herald = Herald(ledger=ledger, clock=clock)
+        self._herald = Herald(ledger=ledger, clock=clock, automatic_baseline=full_loader.automatic_baseline)
         self._delivery = Delivery(
             ledger=ledger,
             clock=clock,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance, Guard, Refusal, baseline_guard, withdrawal_guard
 from oicp_adapter.core.ids import stripped
+from oicp_adapter.core.notices import cleared, noticed
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.sync.decide import Decider, Decision
@@ -44,7 +45,8 @@ class FullLoader:
         self._limit = limit
         self._decider = decider
         self._publisher = publisher
-        self._automatic = automatic_baseline
+        self.automatic_baseline = automatic_baseline
+        """The first full load needs nobody's yes."""
 
     def plan(
         self, work: Work, decision: Decision, allowance: Allowance, *, now: float, refused: frozenset[str]
@@ -63,7 +65,7 @@ class FullLoader:
             if refusal.guard is Guard.FIRST_RUN:
                 return full, refusal
         adopt = allowance.adopt
-        if self._automatic and adopt is None:
+        if self.automatic_baseline and adopt is None:
             adopt = len(full.records)
         no_baseline = baseline_guard(full, work.state, adopt=adopt, operator=self._decider.operator)
         return full, no_baseline or withdrawal_guard(
@@ -94,8 +96,9 @@ class FullLoader:
             if not complete or full.waiting:
                 why = f"{full.waiting} records are in doubt" if complete else "the read was not complete"
                 report.full_load, report.why = POSTPONED, why
-                work.log.emit(events.FULL_POSTPONED, why=why, wanted=work.state.full_wanted)
+                self._say_postponed(work, why, complete=complete, now=now)
                 return
+            work.state, _ = cleared(work.state, events.FULL_POSTPONED.name)
             if not refused and _names_what_is_left(full, allowance, work):
                 refused = _without_data(full, work)
                 continue
@@ -132,6 +135,14 @@ class FullLoader:
         work.state = replace(
             work.state, full_wanted="", rolling_since=self._publisher.now() if since is None else since
         )
+
+    def _say_postponed(self, work: Work, why: str, *, complete: bool, now: float) -> None:
+        """The kind of reason counts, not the number of records, which changes while they settle."""
+        wanted = work.state.full_wanted
+        what = f"{wanted}: {'in doubt' if complete else 'not complete'}"
+        work.state, due = noticed(work.state, events.FULL_POSTPONED.name, what, now=now)
+        if due:
+            work.log.emit(events.FULL_POSTPONED, why=why, wanted=wanted)
 
     def _too_large(self, full: FullLoadPlan, work: Work, report: CycleReport) -> bool:
         """Larger than the setting allows, or not smaller than what Hubject refused as too large."""

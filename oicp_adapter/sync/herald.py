@@ -33,9 +33,10 @@ SHOWN = 5
 class Herald:
     """Turns what a cycle met into log lines. Remembers per process what is said only once."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, automatic_baseline: bool) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._automatic_baseline = automatic_baseline
         self._unmapped: set[tuple[str, str]] = set()
         self._rejected: tuple[Rejected, ...] | None = None
         self._observed: dict[str, EvseStatus | None] | None = None
@@ -140,7 +141,9 @@ class Herald:
         return state
 
     def _baseline(self, state: OperatorState, work: Work, *, now: float) -> OperatorState:
-        if state.baseline:
+        if (
+            state.baseline or self._automatic_baseline
+        ):  # the next full load goes out by itself: nobody has to act
             return cleared(state, Guard.BASELINE.value)[0]
         state, due = noticed(state, Guard.BASELINE.value, "", now=now, every=DAY)
         if due:

@@ -111,7 +111,8 @@ RECONCILE_HEALED = _warning(
 )
 FULL_DONE = _info("full.done", "One full cycle; `full_load` tells what came of it.")
 FULL_POSTPONED = _info(
-    "full.postponed", "A full load is due but waits: for records in doubt, or for a complete read."
+    "full.postponed",
+    "A full load is due but waits: for records in doubt, or for a complete read. Repeated hourly while it lasts.",
 )
 FULL_ROLLED = _info("full.rolled", "A rolling resync ended: every EVSE was pushed again in bundles.")
 FULL_SUSPENDED = _error(
@@ -176,7 +177,7 @@ GUARD_CLEARED = _info("guard.cleared", "A guard no longer withholds anything.")
 BASELINE_UNKNOWN = _warning(
     "baseline.unknown",
     "What Hubject held before our first full load is unknown: no full load is sent. Repeated daily.",
-    '`oicp-adapter resync OPERATOR --adopt N`, or `first_full_load = "automatic"`.',
+    '`oicp-adapter resync OPERATOR --adopt N`, or `first_full_load = "automatic"`, with which it is not said.',
 )
 BASELINE_KNOWN = _info("baseline.known", "A full load was applied: from now on scheduled full loads run.")
 

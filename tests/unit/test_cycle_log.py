@@ -84,6 +84,42 @@ def test_an_unknown_baseline_is_a_daily_warning_across_restarts() -> None:
     assert len(told(operator, "baseline.unknown")) == 2
 
 
+def test_an_unknown_baseline_that_ends_by_itself_is_no_warning() -> None:
+    # "No full load is sent, --adopt N", and the next night it is sent all the same.
+    operator = Operator(Choices(baseline="", first_full_load="automatic"))
+    operator.has(fleet(1, 3))
+    operator.delta()
+    assert told(operator, "baseline.unknown") == []
+    operator.full()
+    assert len(told(operator, "baseline.known")) == 1
+
+
+def test_a_waiting_full_load_is_told_when_it_begins_when_its_reason_changes_and_hourly() -> None:
+    # Six lines a minute from 03:00 on, because the export lacks its last line.
+    operator = Operator()
+    operator.published(fleet(1, 20))
+    operator.forget()
+    operator.source.complete = False
+    operator.full()
+    for _ in range(10):
+        operator.delta(after=10)
+    assert [line["why"] for line in told(operator, "full.postponed")] == ["the read was not complete"]
+    operator.start()
+    operator.delta(after=3600)
+    assert len(told(operator, "full.postponed")) == 2
+    operator.hub.script.append(IN_DOUBT)
+    operator.has(fleet(1, 21))
+    operator.delta(after=10)
+    operator.source.complete = True
+    operator.delta(after=10)
+    operator.delta(after=10)
+    assert [line["why"] for line in told(operator, "full.postponed")[2:]] == ["1 records are in doubt"]
+    assert operator.delta(after=60).full_load == "applied"
+    operator.source.complete = False
+    operator.full(after=10)
+    assert len(told(operator, "full.postponed")) == 4, "another one that waits"
+
+
 def test_an_unmapped_value_is_told_once_per_value_with_the_setting() -> None:
     # One new value floods the log with every charger and cycle.
     operator = Operator()
