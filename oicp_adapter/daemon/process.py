@@ -16,6 +16,7 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from oicp_adapter.daemon.schedule import first_run
 from oicp_adapter.daemon.worker import DELTA, FULL, OperatorJobs, Worker
 from oicp_adapter.errors import AdapterError
 from oicp_adapter.ports import Clock
@@ -76,14 +77,14 @@ class Daemon:
         self._signals.put(number)  # SimpleQueue.put may be called from a signal handler
 
     def _start(self) -> None:
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
         for worker in self._workers:
+            promised = {record.job: record.next_run_at for record in worker.jobs.ledger.jobs()}
             for job, trigger in worker.jobs.triggers.items():
-                # The first delta runs at once; reconcile and full wait for their time.
-                first = (
-                    {"next_run_time": datetime.fromtimestamp(self._clock.now(), UTC)} if job == DELTA else {}
-                )
+                # The first delta runs at once; the others wait for their time.
+                first = now if job == DELTA else first_run(trigger, promised=promised.get(job), now=now)
                 self._scheduler.add_job(
-                    worker.poke, trigger, args=[job], id=f"{worker.jobs.name}.{job}", **first
+                    worker.poke, trigger, args=[job], id=f"{worker.jobs.name}.{job}", next_run_time=first
                 )
             worker.next_run = self._next_run_of(worker.jobs.name)
         self._scheduler.start()

@@ -30,6 +30,18 @@ class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
         return previous + self._gap * (1 + max(0, (now - previous) // self._gap))
 
 
+def first_run(trigger: BaseTrigger, *, promised: float | None, now: datetime) -> datetime | None:
+    """A job's first run after a start. `promised`: what the process before said, seconds since the epoch.
+
+    An interval keeps to that: else one longer than any process lives would never end.
+    """
+    due: datetime | None = trigger.get_next_fire_time(None, now)
+    if isinstance(trigger, Every) and promised is not None and due is not None:
+        kept = datetime.fromtimestamp(promised, UTC)
+        return kept if now < kept < due else due
+    return due
+
+
 class WallClock(BaseTrigger):  # type: ignore[misc]  # as above
     """When a clock on the wall of a time zone shows certain times, each run `later` seconds after that."""
 

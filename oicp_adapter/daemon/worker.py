@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,15 +19,19 @@ from oicp_adapter.errors import LedgerError
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
 from oicp_adapter.sync.commands import RESYNC, Task, task
 from oicp_adapter.sync.cycle import OperatorSync, Reading
+from oicp_adapter.sync.facts import time_text
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.resync import Ended
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
 
 SCHEDULE = "schedule"
-DELTA, RECONCILE, FULL = "delta", "reconcile", "full"
-_COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: ()}
-"""A job that ran does the work of these, too."""
+MISSED = "schedule, while the daemon did not run"
+DELTA, RECONCILE, FULL, UPKEEP = "delta", "reconcile", "full", "upkeep"
+_COVERS = {FULL: (RECONCILE, DELTA), RECONCILE: (DELTA,), DELTA: (), UPKEEP: ()}
+"""A job that ran does the work of these, too. In the order in which jobs run that are due together."""
+_MADE_UP_FOR = (FULL, UPKEEP)
+"""Jobs that run at the start if they were due before it: nobody should wait another day for them."""
 WATCH_INTERVAL = 0.5
 """Seconds between looks at workers and the inbox."""
 STALE_AFTER = 3600.0
@@ -50,7 +54,7 @@ class OperatorJobs:
     triggers: Mapping[str, BaseTrigger]
     """job → when."""
     upkeep: Callable[[], None]
-    """What is due once a day: history bounds, certificate expiry."""
+    """What the job of this name does: history bounds, certificate expiry."""
     close: Callable[[], None]
 
 
@@ -95,9 +99,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Work until asked to stop."""
         try:
-            self._records = {record.job: record for record in self.jobs.ledger.jobs()}
-            for job in self.jobs.triggers:
-                self._announce(job)
+            self._begin_anew()
             abandoned = self.jobs.ledger.abandon(now=self._clock.now())
             if abandoned:
                 self._log.emit(events.COMMAND_ENDED, state="failed", text="the process it was given to died")
@@ -109,6 +111,19 @@ class Worker(threading.Thread):
             self._log.crash(events.DAEMON_WORKER_DIED, error)
         finally:
             self.jobs.close()
+
+    def _begin_anew(self) -> None:
+        """Take up the jobs where the process before left them."""
+        self._records = {record.job: record for record in self.jobs.ledger.jobs()}
+        for job in self.jobs.triggers:
+            record = self._records.get(job, JobRecord(job=job))
+            promised = record.next_run_at
+            if job in _MADE_UP_FOR and promised is not None and promised <= self._clock.now():
+                # Announced when it has run: a process that dies before leaves it due.
+                self._due[job] = MISSED
+                self._log.emit(events.JOB_MISSED, job=job, due=time_text(promised))
+            else:
+                self._announce(job)
 
     def _collect(self) -> None:
         """Wait a little for pokes, and take all there are."""
@@ -129,12 +144,12 @@ class Worker(threading.Thread):
             self._obey()
         except LedgerError as error:
             self._cannot(error)
-        for job in (FULL, RECONCILE, DELTA):
+        for job, covered in _COVERS.items():
             if job in self._due and not self._asked_to_end.is_set():
                 why = self._due.pop(job)
-                for covered in _COVERS[job]:
-                    self._due.pop(covered, None)
+                spared = self._spare(covered)
                 self._run(job, why)
+                self._announce_again(spared)
 
     def _obey(self) -> None:
         """Manual commands, one at a time."""
@@ -167,14 +182,13 @@ class Worker(threading.Thread):
         if self._task is None or not self._due:
             return
         command, begun = self._task
-        for covered in (DELTA, RECONCILE, FULL) if command.verb == RESYNC else (DELTA, RECONCILE):
-            self._due.pop(covered, None)
+        spared = self._spare((DELTA, RECONCILE, FULL) if command.verb == RESYNC else (DELTA, RECONCILE))
         try:
             ended = begun.step(self._clock.now())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
             self._tell(error, job=command.verb)
-            self._end(command, Ended(state=CommandState.FAILED, exit_code=1, text=f"failed: {error}"))
-            return
+            ended = Ended(state=CommandState.FAILED, exit_code=1, text=f"failed: {error}")
+        self._announce_again(spared)
         if ended is None:
             self.jobs.ledger.report(command.id, begun.progress)
         else:
@@ -198,21 +212,39 @@ class Worker(threading.Thread):
 
     def _run(self, job: str, why: str) -> None:
         """One job, guarded: an error is logged and counted, never the end of the others."""
-        sync, started = self.jobs.sync, self._clock.now()
+        started = self._clock.now()
         before = self._records.get(job, JobRecord(job=job))
         try:
-            if job == FULL:
-                self.jobs.upkeep()
-                report = sync.full(asked=why, force=why != SCHEDULE)
-            else:
-                report = sync.reconcile() if job == RECONCILE else sync.delta()
+            report = self._do(job, why)
         except Exception as error:  # noqa: BLE001 - see docstring
             self._tell(error, job=job, failures=before.failures + 1)
             self._record(before, job, started, error=str(error), report=None)
         else:
             self._can()
-            error_text = "; ".join(text for _, text, _ in report.failures)
+            error_text = "; ".join(text for _, text, _ in report.failures) if report else ""
             self._record(before, job, started, error=error_text, report=report)
+
+    def _do(self, job: str, why: str) -> CycleReport | None:
+        sync = self.jobs.sync
+        if job == UPKEEP:
+            self.jobs.upkeep()
+            return None
+        if job == FULL:
+            return sync.full(asked=why, force=why not in (SCHEDULE, MISSED))
+        return sync.reconcile() if job == RECONCILE else sync.delta()
+
+    def _spare(self, jobs: Iterable[str]) -> list[str]:
+        """Do not run them, whose work is done by another one; returns those that were due."""
+        return [job for job in jobs if self._due.pop(job, None) is not None]
+
+    def _announce_again(self, spared: Iterable[str]) -> None:
+        """When what was due and spared comes next: `status` shows it, and `health` sees that the worker lives."""
+        try:
+            for job in spared:
+                if job in self.jobs.triggers:
+                    self._announce(job)
+        except LedgerError as error:
+            self._cannot(error)
 
     def _announce(self, job: str) -> None:
         """So that `status` knows the next run before the first."""

@@ -50,6 +50,9 @@ JOB_FAILED = _error(
     "disk are told when they begin, then hourly.",
     "Read the error; if it repeats, report it with the traceback.",
 )
+JOB_MISSED = _info(
+    "job.missed", "A daily job was due while the daemon did not run; it runs now. `due` is when it was."
+)
 CONFIGURATION_RELOADED = _info(
     "daemon.reloaded", "SIGHUP: source and mapping settings were read again; other settings need a restart."
 )

@@ -11,13 +11,13 @@ from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.mapping import map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
-from oicp_adapter.daemon import DELTA, FULL, RECONCILE, schedule
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, schedule
 from oicp_adapter.hub import HubOptions, TlsOptions
 from oicp_adapter.oicp.endpoints import BASE_URLS
 from oicp_adapter.ports import Source
 from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
-from oicp_adapter.settings.schedule import Cron, Daily, Interval, Schedule
+from oicp_adapter.settings.schedule import DAY, Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
@@ -111,7 +111,7 @@ def reading_anew(settings: Settings, *, running: Settings) -> dict[str, Reading]
 def triggers_of(operator: OperatorSettings) -> dict[str, BaseTrigger]:
     """When the operator's jobs run."""
     times = operator.schedule
-    # The operator's own delay, the same after every restart: a start between 03:00 and 03:10 must not miss the night.
+    # The operator's own part, the same after every restart: a start between 03:00 and 03:10 must not miss the night.
     chance = random.Random(operator.operator_id.key).random()  # noqa: S311 - it spreads, and protects nothing
     return {
         DELTA: _trigger(times.delta, time_zone=times.time_zone),
@@ -119,6 +119,7 @@ def triggers_of(operator: OperatorSettings) -> dict[str, BaseTrigger]:
         FULL: _trigger(
             times.full, time_zone=times.time_zone, later=round(chance * (times.full_jitter or 0.0))
         ),
+        UPKEEP: schedule.Daily(time(), "UTC", later=round(chance * DAY)),
     }
 
 

@@ -11,20 +11,22 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.clock import SystemClock
 from oicp_adapter.core.guards import Allowance
-from oicp_adapter.daemon import DELTA, FULL, RECONCILE, Daemon, OperatorJobs
-from oicp_adapter.daemon.worker import Worker
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Daemon, OperatorJobs
+from oicp_adapter.daemon.schedule import Every
+from oicp_adapter.daemon.worker import MISSED, Worker
 from oicp_adapter.errors import LedgerFull
 from oicp_adapter.ledger.memory import MemoryLedger
-from oicp_adapter.ports import CommandState
+from oicp_adapter.ports import CommandState, JobRecord
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.report import CycleReport
 from tests.fakes.clock import ManualClock
 from tests.fakes.log import Lines, collecting
 
+TOMORROW = 86_400.0
 FULL_DISK = LedgerFull("the disk is full: ledger.db", hint="free space")
 
 
@@ -33,6 +35,8 @@ class Script:
 
     def __init__(self, stop: threading.Event, **jobs: list[BaseException | None]) -> None:
         self.ran: list[str] = []
+        self.asked: list[tuple[str, bool]] = []
+        """By whom each full load was asked for, and whether a person waits for it."""
         self._stop = stop
         self._jobs = jobs
         self.before: Callable[[str], None] = lambda job: None
@@ -61,7 +65,11 @@ class Script:
         return self._do("reconcile")
 
     def full(self, *, asked: str, allowance: Allowance = Allowance(), force: bool = False) -> CycleReport:
+        self.asked.append((asked, force))
         return self._do("full")
+
+    def upkeep(self) -> None:
+        self._do("upkeep")
 
 
 class Room:
@@ -71,6 +79,7 @@ class Room:
         self.stop = threading.Event()
         self.script = Script(self.stop, **jobs)
         self.ledger = MemoryLedger()
+        self.triggers: dict[str, BaseTrigger] = {}
         self.clock = ManualClock()
         self.lines = Lines()
         self.closed = 0
@@ -83,13 +92,20 @@ class Room:
             name="test",
             sync=cast("OperatorSync", self.script),
             ledger=self.ledger,
-            triggers={} if every is None else {DELTA: IntervalTrigger(seconds=every)},
-            upkeep=lambda: None,
+            triggers=self.triggers if every is None else self.triggers | {DELTA: Every(every)},
+            upkeep=self.script.upkeep,
             close=close,
         )
 
     def worker(self) -> Worker:
-        return Worker(self.jobs(), clock=self.clock, log=collecting(self.lines), stop=self.stop, poll=0.001)
+        worker = Worker(self.jobs(), clock=self.clock, log=collecting(self.lines), stop=self.stop, poll=0.001)
+        worker.next_run = lambda job: self.clock.now() + TOMORROW
+        give_up = threading.Timer(
+            20, self.stop.set
+        )  # a job that never comes fails the test instead of hanging it
+        give_up.daemon = True
+        give_up.start()
+        return worker
 
     def works(self, *pokes: str) -> Worker:
         """Run the worker in this thread, with these pokes waiting for it, to its end."""
@@ -268,3 +284,79 @@ def test_how_a_command_ended_is_kept_until_the_ledger_can_take_it(monkeypatch: p
     assert len(room.lines.of("command.ended")) == 1
     assert room.ledger.command(number).state is CommandState.DONE
     assert room.script.ran == ["full", "delta"]
+
+
+@pytest.mark.parametrize(
+    ("promised", "ran"),
+    [(None, ["delta"]), (60.0, ["delta"]), (-60.0, ["full", "delta"]), (-3 * TOMORROW, ["full", "delta"])],
+    ids=["first start", "still to come", "while it was down", "days ago"],
+)
+def test_a_full_load_that_was_due_while_nothing_ran_is_made_up_for(
+    promised: float | None, ran: list[str]
+) -> None:
+    # An update at 03:00, and the next full load is a day later; of a daemon that is always down at 03:00, never.
+    room = Room(delta=[None])
+    room.triggers = {FULL: Every(TOMORROW)}
+    if promised is not None:
+        room.ledger.record_job(JobRecord(job=FULL, next_run_at=room.clock.now() + promised))
+    room.script.before = lambda job: worker.poke(DELTA) if job == "full" else None
+    worker = room.worker()
+    if ran == ["delta"]:
+        worker.poke(DELTA)
+    worker.run()
+    assert room.script.ran == ran
+    missed = [line["job"] for line in room.lines.of("job.missed")]
+    assert missed == (["full"] if "full" in ran else [])
+    assert room.script.asked == [(MISSED, False)] * len(missed), (
+        "nobody waits for it: it must not go past a rest"
+    )
+
+
+def test_it_is_made_up_for_once_and_again_if_the_process_died_before_it() -> None:
+    # Restarted every hour: a full load every hour; or none, because the first of these starts was cut short.
+    room = Room(full=[SystemExit(137)])
+    room.triggers = {FULL: Every(TOMORROW)}
+    room.ledger.record_job(JobRecord(job=FULL, next_run_at=room.clock.now() - 60))
+    room.works()
+    for ran in ("full", "delta"):
+        jobs: dict[str, list[BaseException | None]] = {ran: [None]}
+        again = Room(**jobs)
+        again.triggers, again.ledger = room.triggers, room.ledger
+        again.works(DELTA)
+        assert again.script.ran == [ran]
+
+
+def test_a_full_load_whose_place_a_resync_took_was_not_missed() -> None:
+    # Somebody resyncs at 03:00, and every restart of that day sends a full load.
+    room = Room(full=[None])
+    room.triggers = {FULL: Every(TOMORROW)}
+    room.ledger.put("resync", {}, now=room.clock.now())
+    worker = room.worker()
+    worker.poke(FULL)
+    room.script.before = lambda job: room.clock.step(60)
+    worker.run()
+    (record,) = room.ledger.jobs()
+    assert record.next_run_at == room.clock.now() + TOMORROW
+
+
+def test_an_interval_goes_on_where_the_process_before_left_it() -> None:
+    # full = "24h" and a restart every evening: there is never a full load.
+    room = Room(delta=[None])
+    room.triggers = {FULL: Every(TOMORROW)}
+    promised = float(round(SystemClock().now())) + 3600
+    room.ledger.record_job(JobRecord(job=FULL, next_run_at=promised))
+    assert room.daemon() == 0
+    assert {record.job: record.next_run_at for record in room.ledger.jobs()}[FULL] == promised
+
+
+def test_the_upkeep_is_a_job_of_its_own_that_may_fail() -> None:
+    # With full loads once a week history is bounded once a week; or a full load fails because of old history.
+    room = Room(full=[None], upkeep=[RuntimeError("boom"), None])
+    room.script.before = lambda job: worker.poke(UPKEEP) if room.script.ran == ["full", "upkeep"] else None
+    worker = room.worker()
+    worker.poke(UPKEEP)
+    worker.poke(FULL)
+    worker.run()
+    assert room.script.ran == ["full", "upkeep", "upkeep"]
+    assert [line["job"] for line in room.lines.of("job.failed")] == ["upkeep"]
+    assert {record.job: record.failures for record in room.ledger.jobs()} == {"full": 0, "upkeep": 0}

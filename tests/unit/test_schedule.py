@@ -11,8 +11,8 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from oicp_adapter.daemon import FULL
-from oicp_adapter.daemon.schedule import Cron, Daily, Every
+from oicp_adapter.daemon import FULL, UPKEEP
+from oicp_adapter.daemon.schedule import Cron, Daily, Every, first_run
 from oicp_adapter.wiring.parts import triggers_of
 from tests.unit.settings_files import MINIMAL, load
 
@@ -153,6 +153,31 @@ def test_an_interval_keeps_its_beat() -> None:
     assert [one.second for one in found] == [10, 20, 30, 40, 50]
 
 
+@pytest.mark.parametrize(
+    ("trigger", "promised", "expected"),
+    [
+        (Every(3600), None, "2026-11-20T13:00Z"),
+        (Every(3600), "2026-11-20T12:20Z", "2026-11-20T12:20Z"),
+        (Every(3600), "2026-11-20T11:59Z", "2026-11-20T13:00Z"),
+        (Every(3600), "2030-01-01T00:00Z", "2026-11-20T13:00Z"),
+        (Daily(time(3), "UTC"), "2026-11-20T15:00Z", "2026-11-21T03:00Z"),
+    ],
+    ids=[
+        "first start",
+        "goes on",
+        "missed",
+        "the clock was wrong, or the interval longer",
+        "another schedule",
+    ],
+)
+def test_after_a_start_only_an_interval_keeps_to_what_was_said(
+    trigger: BaseTrigger, promised: str | None, expected: str
+) -> None:
+    # full = "24h" never comes round; or a full load in the afternoon, from which somebody moved it away.
+    before = None if promised is None else at(promised).timestamp()
+    assert first_run(trigger, promised=before, now=at("2026-11-20T12:00Z")) == at(expected)
+
+
 def full_load(operator_id: str, schedule: str) -> datetime:
     """When the operator's first full load is, seen from noon."""
     text = MINIMAL.replace("DE*SLB", operator_id)
@@ -178,3 +203,11 @@ def test_cron_has_the_jitter_too_and_an_interval_none() -> None:
     by_cron = full_load("DE*ABC", 'full = "cron: 0 3 * * *"')
     assert by_cron == full_load("DE*ABC", 'full = "03:00"') != at("2026-11-21T03:00Z")
     assert full_load("DE*ABC", 'full = "6h"') == at("2026-11-20T18:00Z")
+
+
+def test_the_upkeep_is_daily_however_rare_full_loads_are() -> None:
+    # The disk fills, and the warnings of a certificate that ends come once a week.
+    text = re.sub(r'full = ".*?"', 'full = "cron: 0 3 1 1 *"', MINIMAL)
+    trigger = triggers_of(load(text).operators["slb"])[UPKEEP]
+    start = at("2026-11-20T12:00Z")
+    assert len(runs(trigger, start=start, end=start + timedelta(days=5))) == 5
