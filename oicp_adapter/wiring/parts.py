@@ -9,8 +9,10 @@ from pathlib import Path
 
 from apscheduler.triggers.base import BaseTrigger
 
+from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.mapping import map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
+from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, schedule
 from oicp_adapter.hub import HubOptions, TlsOptions
 from oicp_adapter.oicp.endpoints import BASE_URLS
@@ -22,6 +24,8 @@ from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
 from oicp_adapter.sync.cycle import Mapper, Reading
+from oicp_adapter.sync.delivery import CyclePolicy
+from oicp_adapter.sync.work import DeliveryPolicy
 
 
 def base_url(settings: Settings) -> str:
@@ -55,6 +59,51 @@ def hub_options(settings: Settings, key: str) -> HubOptions:
         attempts=hubject.retry_attempts,
         retry_total=hubject.retry_total,
         calls_per_minute=hubject.calls_per_minute,
+    )
+
+
+def plan_policy(settings: Settings, key: str) -> PlanPolicy:
+    """What the operator's plans depend on."""
+    delivery = settings.delivery
+    return PlanPolicy(
+        settle=delivery.settle,
+        missing=delivery.missing,
+        missing_after=delivery.missing_after,
+        hold_available=settings.operators[key].mapping.hold_available or 0.0,
+    )
+
+
+def guard_policy(settings: Settings) -> GuardPolicy:
+    """What no plan may do by accident."""
+    delivery = settings.delivery
+    return GuardPolicy(
+        withdrawal_share=delivery.max_withdrawal_share,
+        withdrawal_count=delivery.max_withdrawal_count,
+        mass_share=delivery.mass_unknown_share,
+    )
+
+
+def delivery_policy(settings: Settings, key: str) -> DeliveryPolicy:
+    """How the operator's plans are sent."""
+    operator = settings.operators[key]
+    return DeliveryPolicy(
+        operator_id=operator.id,
+        operator_name=operator.name,
+        settle=settings.delivery.settle,
+        calls_per_minute=settings.hubject.calls_per_minute,
+        search_for=max(5.0, operator.schedule.delta.shortest_gap),
+        quarantine_first_retry=settings.delivery.quarantine_retry,
+    )
+
+
+def cycle_policy(settings: Settings, key: str, *, one_shot: bool) -> CyclePolicy:
+    """How the operator's cycles run. `one_shot`: for a verb that runs and ends."""
+    operator = settings.operators[key]
+    return CyclePolicy(
+        delta_interval=operator.schedule.delta.shortest_gap,
+        unknown_after=operator.source.unknown_after,
+        settles_anew=not one_shot,
+        observe=operator.mode == "observe",
     )
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from oicp_adapter.core.guards import GuardPolicy
-from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.daemon import OperatorJobs
 from oicp_adapter.hub import HubClient
@@ -29,16 +27,25 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.settings.schedule import Interval
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
-from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, RejectedFacts, explained, rejections
 from oicp_adapter.sync.facts import standstill, time_text, unread
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
-from oicp_adapter.sync.work import DeliveryPolicy, Progress, no_progress
+from oicp_adapter.sync.work import Progress, no_progress
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
 from oicp_adapter.wiring.certificates import Certificates
-from oicp_adapter.wiring.parts import base_url, hub_options, mapper_of, source_of, triggers_of
+from oicp_adapter.wiring.parts import (
+    base_url,
+    cycle_policy,
+    delivery_policy,
+    guard_policy,
+    hub_options,
+    mapper_of,
+    plan_policy,
+    source_of,
+    triggers_of,
+)
 
 if TYPE_CHECKING:
     from oicp_adapter.ports import Hub
@@ -218,7 +225,7 @@ class Wiring:
             row,
             picture.state,
             history,
-            policy=self._plan_policy(key),
+            policy=plan_policy(self.settings, key),
             stopped=self.stopped(key, picture.state) or self._unread(key, picture.state),
             now=self._clock.now(),
         )
@@ -244,15 +251,6 @@ class Wiring:
         hubject = self.settings.hubject
         return max(60.0, 3 * between) + hubject.full_load_timeout + hubject.retry_total
 
-    def _plan_policy(self, key: str) -> PlanPolicy:
-        delivery = self.settings.delivery
-        return PlanPolicy(
-            settle=delivery.settle,
-            missing=delivery.missing,
-            missing_after=delivery.missing_after,
-            hold_available=self.settings.operators[key].mapping.hold_available or 0.0,
-        )
-
     def _lock_path(self, key: str) -> Path:
         name = self.settings.operators[key].operator_id.key.replace("*", "-")
         return self._path.with_name(f"{self._path.name}.{name}.lock")
@@ -267,30 +265,12 @@ class Wiring:
         one_shot: bool = False,
     ) -> OperatorSync:
         settings, operator = self.settings, self.settings.operators[key]
-        delivery = settings.delivery
-        decider = Decider(
-            operator=key,
-            plan=self._plan_policy(key),
-            guards=GuardPolicy(
-                withdrawal_share=delivery.max_withdrawal_share,
-                withdrawal_count=delivery.max_withdrawal_count,
-                mass_share=delivery.mass_unknown_share,
-            ),
-        )
-        interval = operator.schedule.delta
-        seconds = interval.seconds if isinstance(interval, Interval) else interval.shortest_gap
+        decider = Decider(operator=key, plan=plan_policy(settings, key), guards=guard_policy(settings))
         publisher = Publisher(
             hub=hub,
             ledger=ledger,
             clock=self._clock,
-            policy=DeliveryPolicy(
-                operator_id=operator.id,
-                operator_name=operator.name,
-                settle=delivery.settle,
-                calls_per_minute=settings.hubject.calls_per_minute,
-                search_for=max(5.0, seconds),
-                quarantine_first_retry=delivery.quarantine_retry,
-            ),
+            policy=delivery_policy(settings, key),
             stopping=self._stop.is_set,
             progress=progress,
         )
@@ -307,12 +287,7 @@ class Wiring:
                 automatic_baseline=operator.first_full_load == "automatic",
                 limit=settings.hubject.max_body,
             ),
-            policy=CyclePolicy(
-                delta_interval=seconds,
-                unknown_after=operator.source.unknown_after,
-                settles_anew=not one_shot,
-                observe=operator.mode == "observe",
-            ),
+            policy=cycle_policy(settings, key, one_shot=one_shot),
             log=self._log.bind(operator=key),
             paused=lambda now: ledger.paused(now=now),
             new_id=lambda: uuid.uuid4().hex[:12],
