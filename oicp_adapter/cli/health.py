@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,12 +17,17 @@ from oicp_adapter.cli.common import (
     data_json,
     looking,
     settings_of,
+    talk,
     verb,
 )
-from oicp_adapter.errors import CertificateError
+from oicp_adapter.errors import CertificateError, ConfigurationError
 
 if TYPE_CHECKING:
     from oicp_adapter.wiring import Wiring
+
+NOT_STARTED = (
+    "it came into the configuration after the daemon's start, or has another id since; restart the daemon"
+)
 
 
 @verb
@@ -35,11 +42,20 @@ def health(
     Healthy does not mean that Hubject is up, or that a certificate is good: a restart would not cure that, and would
     stop the other operators. Example: oicp-adapter health
     """
-    settings = settings_of(context, config)
-    found = {}
+    try:
+        settings = settings_of(context, config)
+    except ConfigurationError as error:
+        return _without_configuration(error, config or context.obj, as_json=as_json)
+    found: dict[str, tuple[str | None, str | None]] = {}
     with looking(settings) as wiring:
-        for key in chosen(settings, operator):
-            found[key] = (_ailing(wiring, key), _cannot_push(wiring, key))
+        keys = chosen(settings, operator)
+        runs = {key for key in keys if (holder := wiring.holder(key)) is not None and holder.verb == "run"}
+        for key in keys:
+            if runs and key not in runs:
+                # The file has changed since the daemon's start, which took all locks: no fault of its.
+                found[key] = (None, NOT_STARTED)
+            else:
+                found[key] = (_ailing(wiring, key), _cannot_push(wiring, key))
     if as_json:
         data_json(
             {key: {"healthy": why is None, "why": why, "note": note} for key, (why, note) in found.items()}
@@ -50,15 +66,30 @@ def health(
     return 0 if all(why is None for why, _ in found.values()) else 1
 
 
+def _without_configuration(error: ConfigurationError, config: Path | None, *, as_json: bool) -> int:
+    """The file was spoilt after the start. A daemon that lives is left alive: a restart would end at the file."""
+    from oicp_adapter.settings import ledger_url
+    from oicp_adapter.wiring import daemon_at
+
+    if not daemon_at(ledger_url(config, os.environ)):
+        raise error
+    if as_json:
+        data_json({})  # nothing is known of any operator
+    talk(f"oicp-adapter: the daemon runs, but could not start again: {error}")
+    return 0
+
+
 def _ailing(wiring: Wiring, key: str) -> str | None:
     from oicp_adapter.sync.facts import ailing
 
-    holder = wiring.holder(key)
+    holder, patience, now = wiring.holder(key), wiring.patience(), wiring.now()
+    ledger = wiring.ledger(key) if wiring.has_ledger() else None
     return ailing(
-        wiring.ledger(key).jobs() if wiring.has_ledger() else [],
+        ledger.jobs() if ledger else [],
         running_since=holder.since if holder is not None and holder.verb == "run" else None,
-        patience=wiring.patience(key),
-        now=wiring.now(),
+        last_push=max(ledger.recent_pushes(now - patience), default=None) if ledger else None,
+        patience=patience,
+        now=now,
     )
 
 

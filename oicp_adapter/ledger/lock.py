@@ -8,6 +8,7 @@ The file must be on a disk of this machine, beside the ledger: flock on network 
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import socket
 from collections.abc import Callable
@@ -120,6 +121,12 @@ def holder_of(path: Path) -> Holder | None:
         return msgspec.json.decode(text, type=Holder)
     except msgspec.MsgspecError:
         return UNNAMED
+
+
+def holders_beside(ledger: Path) -> list[Holder]:
+    """Who pushes with this ledger, for any operator."""
+    found = [holder_of(path) for path in sorted(ledger.parent.glob(f"{glob.escape(ledger.name)}.*.lock"))]
+    return [holder for holder in found if holder is not None]
 
 
 def _take(file: int) -> bool:

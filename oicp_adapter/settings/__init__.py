@@ -3,7 +3,7 @@
 The danger: a secret in an error, and a misspelt key that is silently ignored.
 """
 
-from oicp_adapter.settings.load import load_settings
+from oicp_adapter.settings.load import ledger_url, load_settings
 from oicp_adapter.settings.model import Settings
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "ledger_url", "load_settings"]

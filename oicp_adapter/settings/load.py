@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from pydantic import ValidationError
+
 from oicp_adapter.errors import ConfigurationError
 from oicp_adapter.settings.environment import Overrides
 from oicp_adapter.settings.fields import LEDGER_SCHEME
@@ -34,7 +36,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Relative paths in it start at `base_directory`.
     Raises ConfigurationError that lists all problems by path, with the fix and without any value.
     """
-    file = path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else DEFAULT)
+    file = _named(path, environ)
     references = _References(environ)
     table = references.replaced(_read(file))
     overrides = Overrides(environ, file=table, root=Settings)
@@ -52,6 +54,29 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
         )
     absolute: Settings = _absolute(settings, base_directory(file))
     return absolute
+
+
+def _named(path: Path | None, environ: Mapping[str, str]) -> Path:
+    return path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else DEFAULT)
+
+
+def ledger_url(path: Path | None, environ: Mapping[str, str]) -> str:
+    """Where the ledger is, by a configuration that has problems: what can still be read of it, else the default."""
+    file = _named(path, environ)
+    try:
+        table = _References(environ).replaced(_read(file))
+    except ConfigurationError:
+        table = {}
+    for layer in (Overrides(environ, file=table, root=Settings).table, table):
+        try:
+            ledger: LedgerSettings = _absolute(
+                LedgerSettings.model_validate(layer["ledger"]), base_directory(file)
+            )
+        except (KeyError, ValidationError):
+            continue
+        return ledger.url
+    default: LedgerSettings = _absolute(LedgerSettings(), base_directory(file))
+    return default.url
 
 
 def base_directory(file: Path) -> Path:

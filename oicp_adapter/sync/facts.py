@@ -188,17 +188,28 @@ def cure(code: str) -> str:
 
 
 def ailing(
-    jobs: Iterable[JobRecord], *, running_since: float | None, patience: float, now: float
+    jobs: Iterable[JobRecord],
+    *,
+    running_since: float | None,
+    last_push: float | None = None,
+    patience: float,
+    now: float,
 ) -> str | None:
-    """Why the daemon is not working for this operator; None if it is. `patience`: longest time without a finished
-    job, seconds."""
+    """Why the daemon is not working for this operator; None if it is.
+
+    A job that ended, or a push, is a sign of life: the next one has to come `patience` seconds after it, or after the
+    next job is due. So neither a schedule that rests at night is stuck, nor a first run that pushes for an hour.
+    """
     if running_since is None:
         return "the daemon does not run"
-    ended = [time for job in jobs for time in (job.succeeded_at, job.failed_at) if time is not None]
-    quiet = now - max([*ended, running_since])
-    if quiet > patience:
-        return f"no job has ended for {quiet:.0f} s (longest expected: {patience:.0f} s)"
-    return None
+    records = list(jobs)
+    signs = [running_since, last_push]
+    signs += [at for job in records for at in (job.succeeded_at, job.failed_at)]
+    alive = max(at for at in signs if at is not None)
+    due = min((job.next_run_at for job in records if job.next_run_at is not None), default=alive)
+    if now - max(alive, due) <= patience:
+        return None
+    return f"no job has ended for {now - alive:.0f} s, though one is due (longest expected: {patience:.0f} s)"
 
 
 def standstill(state: OperatorState, *, mode: str, paused: Pause | None, now: float) -> str | None:

@@ -17,14 +17,13 @@ from oicp_adapter.daemon import OperatorJobs
 from oicp_adapter.hub import HubClient
 from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
-from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of
+from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of, holders_beside
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ledger.restore import duplicate, put_in_place
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.ports import Clock
 from oicp_adapter.settings import Settings
-from oicp_adapter.settings.schedule import Interval
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, RejectedFacts, explained, rejections
@@ -52,6 +51,8 @@ if TYPE_CHECKING:
 
 HISTORY_SHOWN = 10
 """Pushes of one EVSE that `explain` lists."""
+READING = 60.0
+"""Seconds that reading the source, mapping and planning may take."""
 RATE_WINDOW = 60.0
 """Seconds of calls a new process has to know of (P6)."""
 
@@ -61,6 +62,12 @@ def configure_log(settings: Settings, *, stream: TextIO | None = None, quiet: bo
     level = max(logging.WARNING if quiet else 0, logging.getLevelName(settings.log.level.upper()))
     as_json = {"auto": None, "json": True, "console": False}[settings.log.format]
     return configure(as_json=as_json, level=level, stream=stream)
+
+
+def daemon_at(ledger_url: str) -> bool:
+    """Whether a daemon runs with this ledger: what can be told without a configuration that can be read."""
+    path = parse_url(ledger_url, directory=Path.cwd())
+    return any(holder.verb == "run" for holder in holders_beside(path))
 
 
 class NoHub:
@@ -244,12 +251,10 @@ class Wiring:
         """The records with this id that cannot be published."""
         return rejections(key, evse_id, self.ledger(key).rejected())
 
-    def patience(self, key: str) -> float:
-        """Seconds after which a worker that has finished no job is stuck."""
-        interval = self.settings.operators[key].schedule.delta
-        between = interval.seconds if isinstance(interval, Interval) else interval.shortest_gap
+    def patience(self) -> float:
+        """Seconds after which a worker that has a job to do, and neither pushes nor ends it, is stuck."""
         hubject = self.settings.hubject
-        return max(60.0, 3 * between) + hubject.full_load_timeout + hubject.retry_total
+        return READING + hubject.full_load_timeout + hubject.retry_total
 
     def _lock_path(self, key: str) -> Path:
         name = self.settings.operators[key].operator_id.key.replace("*", "-")

@@ -88,10 +88,19 @@ def _made_old(house: House, daemon: Daemon) -> None:
     connection = sqlite3.connect(house.ledger)
     with connection:
         connection.execute(
-            "UPDATE job SET succeeded_at = succeeded_at - ?, failed_at = failed_at - ?", (AGES, AGES)
+            "UPDATE job SET succeeded_at = succeeded_at - ?1, failed_at = failed_at - ?1,"
+            " next_run_at = next_run_at - ?1",
+            (AGES,),
         )
     connection.close()
     assert daemon.alive
+
+
+def _pushed_nothing_since(house: House) -> None:
+    connection = sqlite3.connect(house.ledger)
+    with connection:
+        connection.execute("UPDATE push SET started_at = started_at - ?", (AGES,))
+    connection.close()
 
 
 def test_a_daemon_that_hangs_is_1_until_it_works_again(house: House) -> None:
@@ -101,6 +110,8 @@ def test_a_daemon_that_hangs_is_1_until_it_works_again(house: House) -> None:
     daemon = house.runs()
     daemon.tell(signal.SIGSTOP)
     _made_old(house, daemon)
+    assert _health(house) == (0, "slb: healthy"), "one job, but it pushes: as a first run of an hour"
+    _pushed_nothing_since(house)
     code, said = _health(house)
     assert (code, "slb: no job has ended for 36" in said) == (1, True), said
     daemon.tell(signal.SIGCONT)
@@ -124,6 +135,40 @@ def test_a_bad_certificate_is_told_but_is_no_reason_for_a_restart(tls_house: Hou
     assert code == 0
     assert said.startswith("slb: healthy; nothing can be pushed: the client certificate")
     assert house.call("health", "--json").data["slb"]["note"].count("expired on") == 1
+
+
+@pytest.mark.parametrize("spoilt", ["[hubject\n", "[log]\nlevel = 7\n"], ids=["no TOML", "a wrong value"])
+def test_a_mistake_in_the_file_is_no_reason_to_end_a_daemon_that_works(house: House, spoilt: str) -> None:
+    # In the field: somebody saves a typing error, the probe ends the pod, and it cannot start again.
+    house.configure_quick()
+    house.exports(fleet(3))
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    file.write_text(file.read_text() + spoilt)
+    ended = house.call("health")
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.startswith("oicp-adapter: the daemon runs, but could not start again: the configuration")
+    assert house.call("health", "--json").data == {}
+    daemon.dies()
+    assert house.call("health").code == 2
+
+
+def test_an_operator_that_only_the_file_has_is_no_reason_to_restart(house: House) -> None:
+    # In the field: an operator is added, and the probe ends the pod in the middle of the others' pushes.
+    house.configure_quick()
+    house.exports(fleet(3))
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    head, _, slb = file.read_text().partition("[operators.slb]")
+    file.write_text(f"{head}[operators.slb]{slb}\n[operators.new]{slb.replace('SLB', 'NEW')}")
+    code, said = _health(house)
+    assert (code, said.splitlines()[0]) == (0, "slb: healthy")
+    assert (
+        "new: healthy; nothing can be pushed: it came into the configuration after the daemon's start" in said
+    )
+    assert house.call("health", "new").code == 1
+    assert daemon.ends() == 0
+    assert _health(house)[0] == 1
 
 
 def test_what_cannot_be_looked_at_is_not_healthy(house: House) -> None:

@@ -22,6 +22,7 @@ from oicp_adapter.errors import LedgerFull
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ports import CommandState, JobRecord
 from oicp_adapter.sync.cycle import OperatorSync
+from oicp_adapter.sync.facts import ailing
 from oicp_adapter.sync.report import CycleReport
 from tests.fakes.clock import ManualClock
 from tests.fakes.log import Lines, collecting
@@ -37,6 +38,7 @@ class Script:
         self.ran: list[str] = []
         self.asked: list[tuple[str, bool]] = []
         """By whom each full load was asked for, and whether a person waits for it."""
+        self.full_load = "applied"
         self._stop = stop
         self._jobs = jobs
         self.before: Callable[[str], None] = lambda job: None
@@ -53,7 +55,7 @@ class Script:
             self._stop.set()
         if outcome is not None:
             raise outcome
-        return CycleReport(job=job, full_load="applied" if job == "full" else "", full_records=1)
+        return CycleReport(job=job, full_load=self.full_load if job == "full" else "", full_records=1)
 
     def hasten(self, key: str | None) -> int:
         return 1
@@ -337,6 +339,28 @@ def test_a_full_load_whose_place_a_resync_took_was_not_missed() -> None:
     worker.run()
     (record,) = room.ledger.jobs()
     assert record.next_run_at == room.clock.now() + TOMORROW
+
+
+def test_a_worker_whose_resync_waits_is_seen_to_live() -> None:
+    # A resync may wait 15 minutes for records in doubt; after 6 Kubernetes kills the pod, and the resync with it.
+    room = Room(delta=[None], full=[None] * 10)
+    room.triggers = {DELTA: Every(10)}
+    room.script.full_load = "postponed"
+    room.ledger.put("resync", {}, now=room.clock.now())
+    seen: list[str | None] = []
+
+    def before(job: str) -> None:
+        seen.append(ailing(room.ledger.jobs(), running_since=started, patience=300, now=room.clock.now()))
+        room.clock.step(100)
+        worker.poke(DELTA)
+
+    room.script.before = before
+    worker = room.worker()
+    worker.next_run = lambda job: room.clock.now() + 10
+    started = room.clock.now()
+    worker.run()
+    assert room.script.ran == ["full"] * 10 + ["delta"]
+    assert seen == [None] * 11
 
 
 def test_an_interval_goes_on_where_the_process_before_left_it() -> None:

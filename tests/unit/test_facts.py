@@ -262,3 +262,27 @@ def test_health_is_whether_jobs_come_to_an_end(
     jobs = [JobRecord(job="delta", succeeded_at=succeeded, failed_at=failed), JobRecord(job="full")]
     found = ailing(jobs, running_since=running_since, patience=300, now=T0)
     assert (found is None) == healthy
+
+
+@pytest.mark.parametrize(
+    ("delta", "full", "last_push", "healthy"),
+    [
+        (T0 + 6 * 3600, T0 + 3600, None, True),
+        (T0 + 6 * 3600, T0 - 299, None, True),
+        (T0 + 6 * 3600, T0 - 301, None, False),
+        (T0 - 1800, T0 + 3600, None, False),
+        (T0 - 1800, T0 + 3600, T0 - 299, True),
+        (T0 - 1800, T0 + 3600, T0 - 301, False),
+    ],
+    ids=["nothing is due", "due", "long due", "stuck", "a long job that pushes", "stuck in a long job"],
+)
+def test_a_job_that_is_not_due_is_not_late(
+    delta: float, full: float, last_push: float | None, healthy: bool
+) -> None:
+    # Jobs only by day: red all night, and restarted. A first run of an hour: killed in the middle, again and again.
+    jobs = [
+        JobRecord(job="delta", succeeded_at=T0 - 1800, next_run_at=delta),
+        JobRecord(job="full", next_run_at=full),
+    ]
+    found = ailing(jobs, running_since=T0 - 9000, last_push=last_push, patience=300, now=T0)
+    assert (found is None) == healthy

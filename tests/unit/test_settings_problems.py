@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oicp_adapter.core.vocabulary import vocabulary_names
+from oicp_adapter.settings import ledger_url
 from tests.unit.settings_files import MINIMAL, changed, load, problems, refusal
 
 OPERATOR = "operators.slb"
@@ -274,3 +276,28 @@ def test_a_bad_proxy_does_not_tell_its_password(secret: str) -> None:
     # urllib's own message repeats the address.
     for address in (f"http://u:{secret}@[h:1", f"http://u:1@h:{secret}", f"socks5://u:{secret}@h:1"):
         assert secret not in str(refusal(MINIMAL, {"OICP_ADAPTER__HUBJECT__PROXY": address}))
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "expected"),
+    [
+        ("[ledger]\nurl = 'sqlite:///x.db'\n[log]\nlevel = 7", {}, "sqlite:///{here}/x.db"),
+        ("[ledger]\nurl = 'sqlite:///x.db", {}, "sqlite:///{here}/ledger.db"),
+        ("[ledger", {"OICP_ADAPTER__LEDGER__URL": "sqlite:////var/l.db"}, "sqlite:////var/l.db"),
+        ("[ledger]\nurl = 'x'", {"OICP_ADAPTER__LEDGER__URL": "sqlite:////var/l.db"}, "sqlite:////var/l.db"),
+        ("ledger = 3", {}, "sqlite:///{here}/ledger.db"),
+    ],
+    ids=["a wrong value", "no TOML", "no TOML in a container", "a wrong address", "no table"],
+)
+def test_the_ledger_is_found_although_the_file_has_problems(
+    tmp_path: Path, text: str, environ: dict[str, str], expected: str
+) -> None:
+    # A typing error is saved, `health` no longer finds the daemon, and the probe ends it.
+    file = tmp_path / "adapter.toml"
+    file.write_text(text)
+    assert ledger_url(file, environ) == expected.format(here=tmp_path)
+
+
+def test_the_ledger_of_a_file_that_is_gone_is_in_its_default_place(tmp_path: Path) -> None:
+    # A ConfigMap is unmounted for a moment.
+    assert ledger_url(tmp_path / "adapter.toml", {}) == f"sqlite:///{tmp_path}/ledger.db"
