@@ -1,11 +1,12 @@
 """Every setting reaches the places where it counts, and no other: one is changed, and what wiring makes is compared.
 
-A new setting needs a line in SETTINGS, or in ELSEWHERE with what sees to it.
+A new setting needs a line in SETTINGS, or in ELSEWHERE with what sees to it. Further down: what wiring joins by itself.
 """
 
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -270,14 +271,24 @@ def test_no_setting_is_left_out() -> None:
     assert sorted([*wired, *ELSEWHERE]) == sorted(dotted(location) for location, _ in leaves(Settings))
 
 
-def _delta(place: Path, hubject: Table, status: str, *, clock: Clock, as_daemon: bool) -> CycleReport:
+def _delta(
+    place: Path,
+    hubject: Table,
+    status: str,
+    *,
+    clock: Clock,
+    as_daemon: bool,
+    stop: threading.Event | None = None,
+) -> CycleReport:
     """The first delta of a new process, with one EVSE."""
     table = _base()
     table["hubject"] = hubject
     _put(table, "ledger.url", f"sqlite:///{place / 'ledger.db'}")
     _put(table, "operators.KEY.source.path", place / "fleet.csv")
     (place / "fleet.csv").write_text(f"evse_id,status\nDE*SLB*E1,{status}\n")
-    with Wiring(Settings(table), clock=clock, log=collecting(Lines())) as wiring, ExitStack() as stack:
+    with ExitStack() as stack:
+        log = collecting(Lines())
+        wiring = stack.enter_context(Wiring(Settings(table), clock=clock, log=log, stop=stop))
         if not as_daemon:
             return stack.enter_context(wiring.operator(OPERATOR)).delta()
         jobs = wiring.jobs(OPERATOR)
@@ -310,3 +321,36 @@ def test_after_a_start_the_daemon_waits_for_settle_anew_and_a_verb_goes_on_waiti
         clock.sleep(61)
         report = _delta(tmp_path, hubject, "AVAILABLE", clock=clock, as_daemon=as_daemon)
     assert (report.acked, report.in_doubt) == ((0, 1) if as_daemon else (1, 0))
+
+
+def test_a_stop_ends_the_wait_for_a_free_place(tmp_path: Path) -> None:
+    # SIGTERM while calls are paced: grace runs out, and a push begins that nobody waits for.
+    class Stopping(HurriedClock):
+        def sleep(self, seconds: float) -> None:
+            stop.set()
+            super().sleep(seconds)
+
+    clock, stop = Stopping(), threading.Event()
+    with Simulator() as simulator:
+        hubject = {"base_url": simulator.base_url, "calls_per_minute": 1}
+        assert _delta(tmp_path, hubject, "AVAILABLE", clock=clock, as_daemon=False).acked == 1
+        assert _delta(tmp_path, hubject, "CHARGING", clock=clock, as_daemon=False, stop=stop).acked == 0
+        assert set(simulator.statuses("DE*SLB").values()) == {"Available"}
+
+
+def test_a_stop_after_a_push_begins_no_other_and_a_retry_is_told(tmp_path: Path) -> None:
+    # The person at the terminal sees no progress; or SIGTERM leaves a push that failed, where none was needed.
+    table, clock, lines, stop = _base(), HurriedClock(), Lines(), threading.Event()
+    _put(table, "ledger.url", f"sqlite:///{tmp_path / 'ledger.db'}")
+    _put(table, "operators.KEY.source.path", tmp_path / "fleet.csv")
+    (tmp_path / "fleet.csv").write_text("evse_id,status\nDE*SLB*E1,AVAILABLE\nDE*SLB*E2,AVAILABLE\n")
+    with Simulator() as simulator:
+        simulator.faults.add(Fault(kind="too_many", count=1))
+        table["hubject"] = {"base_url": simulator.base_url}
+        with (
+            Wiring(Settings(table), clock=clock, log=collecting(lines), stop=stop) as wiring,
+            wiring.operator(OPERATOR, progress=lambda done, planned: stop.set()) as sync,
+        ):
+            report = sync.delta()
+    assert (report.requests, report.acked, report.failures) == (1, 1, [])
+    assert len(lines.of("push.retried")) == 1
