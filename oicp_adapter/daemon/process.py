@@ -16,6 +16,7 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from oicp_adapter.core.clockwork import jumped
 from oicp_adapter.daemon.schedule import first_run
 from oicp_adapter.daemon.worker import DELTA, FULL, OperatorJobs, Worker
 from oicp_adapter.errors import AdapterError
@@ -50,6 +51,8 @@ class Daemon:
         self._grace = grace
         self._impatient = False
         self._clock = clock
+        self._times = (clock.now(), clock.monotonic())
+        """Wall and monotonic time of the last look at the clock."""
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._workers = [Worker(jobs, clock=clock, log=log, stop=stop) for jobs in operators]
         self._scheduler = BackgroundScheduler(
@@ -122,6 +125,22 @@ class Daemon:
                 return
             if not all(worker.is_alive() for worker in self._workers):
                 return
+            self._mind_the_clock()
+
+    def _mind_the_clock(self) -> None:
+        """APScheduler goes by the wall clock: of one that is put back by an hour it would wait for the hour to pass.
+
+        One that is put forward needs nothing: what became due by it runs once.
+        """
+        before, self._times = self._times, (self._clock.now(), self._clock.monotonic())
+        wall, monotonic = (now - then for now, then in zip(self._times, before, strict=True))
+        if wall >= monotonic or not jumped(wall=wall, monotonic=monotonic):
+            return
+        now = datetime.fromtimestamp(self._times[0], UTC)
+        for worker in self._workers:
+            for job, trigger in worker.jobs.triggers.items():
+                due = trigger.get_next_fire_time(None, now)
+                self._scheduler.modify_job(f"{worker.jobs.name}.{job}", next_run_time=due)
 
     def _read_again(self) -> None:
         try:

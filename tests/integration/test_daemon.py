@@ -117,11 +117,11 @@ class Room:
         worker.run()
         return worker
 
-    def daemon(self) -> int:
+    def daemon(self, clock: SystemClock | None = None) -> int:
         """Run the whole process around it; its exit code."""
         daemon = Daemon(
             [self.jobs(every=0.05)],
-            clock=SystemClock(self.stop),  # APScheduler goes by the real time
+            clock=clock or SystemClock(self.stop),  # APScheduler goes by the real time
             log=collecting(self.lines),
             stop=self.stop,
             grace=5,
@@ -371,6 +371,27 @@ def test_an_interval_goes_on_where_the_process_before_left_it() -> None:
     room.ledger.record_job(JobRecord(job=FULL, next_run_at=promised))
     assert room.daemon() == 0
     assert {record.job: record.next_run_at for record in room.ledger.jobs()}[FULL] == promised
+
+
+class AheadAtTheStart(SystemClock):
+    """An hour ahead until the daemon has started, then put right."""
+
+    def __init__(self, room: Room) -> None:
+        super().__init__(room.stop)
+        self._lines = room.lines
+
+    def now(self) -> float:
+        return super().now() + (0.0 if self._lines.of("daemon.started") else 3600.0)
+
+
+def test_a_clock_that_is_put_back_does_not_stop_the_jobs_until_it_is_there_again() -> None:
+    # The time service corrects a clock that was an hour ahead: an hour without a push, and nobody says so.
+    room = Room(delta=[None])
+    give_up = threading.Timer(20, room.stop.set)
+    give_up.start()
+    assert room.daemon(AheadAtTheStart(room)) == 0
+    give_up.cancel()
+    assert room.script.ran == ["delta"]
 
 
 def test_the_upkeep_is_a_job_of_its_own_that_may_fail() -> None:
