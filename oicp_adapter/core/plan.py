@@ -121,7 +121,8 @@ class FullLoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     leaves_out: tuple[str, ...]
     """Keys of known rows that are not in it."""
     waiting: int = 0
-    """Records in doubt, within settle or with no status to keep: while there are any, it must not be sent."""
+    """EVSEs in doubt within settle, and those in doubt or withheld that have no status to keep: while there are any, it
+    must not be sent."""
 
 
 def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
@@ -252,10 +253,16 @@ def make_full_load(
         held_back = row.key in withheld
         leaves = not held_back and gone(row, policy, now=now) and policy.missing is not Missing.KEEP
         status = None if leaves else _full_status(row, policy, now=now, withheld=held_back)
-        if row.in_doubt_since is not None:
-            # Without a status to keep it would be left out, and Hubject may hold it since.
-            nothing_to_keep = status is None and not leaves
-            waiting += nothing_to_keep or now - row.in_doubt_since < policy.settle
+        if (
+            status is None
+            and not leaves
+            and (row.in_doubt_since is not None or (held_back and row.may_be_shown))
+        ):
+            waiting += (
+                1  # it would be left out, and Hubject may hold it: since our lost push, or from before us
+            )
+        elif row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
+            waiting += 1
         if status is None or row.key in refused:
             leaves_out.append(row.key)
         else:

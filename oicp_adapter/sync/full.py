@@ -93,8 +93,10 @@ class FullLoader:
         quarantined: frozenset[str] = frozenset()
         while True:
             full, refusal = self.plan(work, decision, allowance, now=now, refused=refused)
-            if not complete or full.waiting:
-                why = f"{full.waiting} records are in doubt" if complete else "the read was not complete"
+            first_run = refusal is not None and refusal.guard is Guard.FIRST_RUN
+            if not complete or (full.waiting and not first_run):
+                waiting = f"{full.waiting} EVSEs are in doubt, or withheld with no status to keep"
+                why = waiting if complete else "the read was not complete"
                 report.full_load, report.why = POSTPONED, why
                 self._say_postponed(work, why, complete=complete, now=now)
                 return

@@ -113,7 +113,9 @@ def test_a_waiting_full_load_is_told_when_it_begins_when_its_reason_changes_and_
     operator.source.complete = True
     operator.delta(after=10)
     operator.delta(after=10)
-    assert [line["why"] for line in told(operator, "full.postponed")[2:]] == ["1 records are in doubt"]
+    assert [line["why"] for line in told(operator, "full.postponed")[2:]] == [
+        "1 EVSEs are in doubt, or withheld with no status to keep"
+    ]
     assert operator.delta(after=60).full_load == "applied"
     operator.source.complete = False
     operator.full(after=10)

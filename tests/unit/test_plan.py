@@ -326,6 +326,14 @@ def test_a_full_load_waits_for_what_is_in_doubt_and_has_no_status_to_keep(
     assert (made.records, made.waiting) == ((), 1)
 
 
+def test_a_full_load_waits_for_what_hubject_may_hold_from_before_us_and_a_guard_withholds() -> None:
+    # The words of the export change before the first push of a new charger: the full load takes it off the map.
+    from_before = row(presence=Presence.UNKNOWN, status=None, desired=EvseStatus.UNKNOWN)
+    assert make_full_load([from_before], POLICY, now=NOW, withheld={"E1": "mass_unknown"}).waiting == 1
+    ours_alone = msgspec.structs.replace(from_before, presence=Presence.ABSENT)
+    assert make_full_load([ours_alone], POLICY, now=NOW, withheld={"E1": "mass_unknown"}).waiting == 0
+
+
 def test_a_full_load_does_not_wait_for_what_leaves_anyway() -> None:
     # Else one EVSE that the source has dropped while it was in doubt holds back every full load.
     dropped = row(status=None, desired=OCCUPIED, in_doubt_since=NOW - 61, first_missing=NOW - 120)
