@@ -9,6 +9,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,22 @@ def test_it_stays_0_when_a_restart_would_not_help(house: House, trouble: str) ->
         house.simulator.start()
 
 
+def _freeze(house: House, daemon: Daemon) -> None:
+    """Stop it while it writes nothing: stopped in a transaction, it would keep us from writing, too."""
+
+    def frozen() -> bool:
+        daemon.tell(signal.SIGSTOP)
+        with closing(sqlite3.connect(house.ledger, timeout=0.2)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                daemon.tell(signal.SIGCONT)
+                return False
+        return True
+
+    wait_until(lambda: frozen() or None, "the daemon stopped between two writes")
+
+
 def _made_old(house: House, daemon: Daemon) -> None:
     """As if the daemon had started, and ended its last job, an hour ago."""
     lock = house.place / "ledger.db.DESLB.lock"
@@ -108,7 +125,7 @@ def test_a_daemon_that_hangs_is_1_until_it_works_again(house: House) -> None:
     house.configure_quick()
     house.exports(fleet(3))
     daemon = house.runs()
-    daemon.tell(signal.SIGSTOP)
+    _freeze(house, daemon)
     _made_old(house, daemon)
     assert _health(house) == (0, "slb: healthy"), "one job, but it pushes: as a first run of an hour"
     _pushed_nothing_since(house)
