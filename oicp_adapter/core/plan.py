@@ -253,16 +253,8 @@ def make_full_load(
         held_back = row.key in withheld
         leaves = not held_back and gone(row, policy, now=now) and policy.missing is not Missing.KEEP
         status = None if leaves else _full_status(row, policy, now=now, withheld=held_back)
-        if (
-            status is None
-            and not leaves
-            and (row.in_doubt_since is not None or (held_back and row.may_be_shown))
-        ):
-            waiting += (
-                1  # it would be left out, and Hubject may hold it: since our lost push, or from before us
-            )
-        elif row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
-            waiting += 1
+        unkept = status is None and not leaves
+        waiting += _must_wait(row, policy, now=now, unkept=unkept, withheld=held_back)
         if status is None or row.key in refused:
             leaves_out.append(row.key)
         else:
@@ -273,6 +265,15 @@ def make_full_load(
     return FullLoadPlan(
         records=tuple(records), withdraws=tuple(withdraws), leaves_out=tuple(leaves_out), waiting=waiting
     )
+
+
+def _must_wait(row: EvseRow, policy: PlanPolicy, *, now: float, unkept: bool, withheld: bool) -> bool:
+    """In doubt within settle; or `unkept`: it would be left out for want of a status, and Hubject may hold it, since a
+    push of ours that got no answer or from before us."""
+    since = row.in_doubt_since
+    if unkept and (since is not None or (withheld and row.may_be_shown)):
+        return True
+    return since is not None and now - since < policy.settle
 
 
 def _full_status(row: EvseRow, policy: PlanPolicy, *, now: float, withheld: bool) -> EvseStatus | None:

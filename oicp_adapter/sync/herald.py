@@ -141,9 +141,8 @@ class Herald:
         return state
 
     def _baseline(self, state: OperatorState, work: Work, *, now: float) -> OperatorState:
-        if (
-            state.baseline or self._automatic_baseline
-        ):  # the next full load goes out by itself: nobody has to act
+        # Where it is automatic, the next full load ends it by itself: nobody has to act.
+        if state.baseline or self._automatic_baseline:
             return cleared(state, Guard.BASELINE.value)[0]
         state, due = noticed(state, Guard.BASELINE.value, "", now=now, every=DAY)
         if due:

@@ -115,7 +115,8 @@ RECONCILE_HEALED = _warning(
 FULL_DONE = _info("full.done", "One full cycle; `full_load` tells what came of it.")
 FULL_POSTPONED = _info(
     "full.postponed",
-    "A full load is due but waits: for records in doubt, or for a complete read. Repeated hourly while it lasts.",
+    "A full load is due but waits: for EVSEs in doubt or withheld with no status to keep, or for a complete read. "
+    "Repeated hourly while it lasts.",
 )
 FULL_ROLLED = _info("full.rolled", "A rolling resync ended: every EVSE was pushed again in bundles.")
 FULL_SUSPENDED = _error(
