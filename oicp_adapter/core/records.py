@@ -73,6 +73,12 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last read that had it, written when it goes missing."""
     withheld: str = ""
     """Which guard withholds its change, "" for none."""
+    doubted_at: float | None = None
+    """Since when a request about it is unanswered: kept while `in_doubt_since` begins anew."""
+    turned_at: float | None = None
+    """When it took a step that staleness or something unreadable gave: its share in the mass guard's account."""
+    fallback: EvseStatus | None = None
+    """What the source's words say without what could not be read; None: nothing, or all could be read."""
 
     @property
     def held(self) -> bool:

@@ -20,15 +20,16 @@ from oicp_adapter.errors import LedgerUnreadable
 
 SELECT = """
 SELECT key, wire_id, presence, status, status_at, push_id, in_doubt_since, reassert_at, quarantine, withdrawn_at,
-       source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing, last_seen, withheld
+       source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing, last_seen, withheld,
+       doubted_at, turned_at, fallback
 FROM evse WHERE operator_id = ?
 """
 _UPSERT = """
 INSERT OR REPLACE INTO evse (
     operator_id, key, wire_id, presence, status, status_at, push_id, in_doubt_since, reassert_at, quarantine,
     withdrawn_at, source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing,
-    last_seen, withheld
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    last_seen, withheld, doubted_at, turned_at, fallback
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _STATUS: dict[str | None, EvseStatus | None] = {None: None, **{item.value: item for item in EvseStatus}}
@@ -76,6 +77,9 @@ def _encoded(rows: Iterable[EvseRow], operator_id: int) -> Iterator[tuple[Any, .
             row.first_missing,
             row.last_seen,
             row.withheld,
+            row.doubted_at,
+            row.turned_at,
+            row.fallback.value if row.fallback else None,
         )
 
 
@@ -112,6 +116,9 @@ def _decoded(
     first_missing: float | None,
     last_seen: float | None,
     withheld: str,
+    doubted_at: float | None,
+    turned_at: float | None,
+    fallback: str | None,
 ) -> EvseRow:
     return EvseRow(
         key=key,
@@ -137,6 +144,9 @@ def _decoded(
         first_missing=first_missing,
         last_seen=last_seen,
         withheld=withheld,
+        doubted_at=doubted_at,
+        turned_at=turned_at,
+        fallback=_STATUS[fallback],
     )
 
 

@@ -118,6 +118,9 @@ rows = st.builds(
     first_missing=times,
     last_seen=times,
     withheld=st.text(),
+    doubted_at=times,
+    turned_at=times,
+    fallback=statuses,
 )
 moments = st.floats(0, 4e9)
 states = st.builds(
