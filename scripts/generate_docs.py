@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from oicp_adapter.core.columns import COLUMNS
 from oicp_adapter.core.vocabulary import Row, Stance, Target, Vocabulary, load_vocabulary, vocabulary_names
 from oicp_adapter.settings.fields import Kind
 from oicp_adapter.settings.model import Settings
@@ -60,6 +61,11 @@ tradition and Sunday in another; day of month and day of week are not combined, 
 others as "or".
 """
 
+FIELDS = """\
+**Fields** of a source, as `fields`, `map` and rules name them; a source needs one that tells whose row it is (`evse_id`
+or `station_id`) and one that tells a state:
+"""
+
 LOGS = """\
 # Logs
 
@@ -78,7 +84,8 @@ On a terminal the log is readable text, otherwise one JSON object per line on st
 
 def configuration() -> str:
     """The page about every setting."""
-    return CONFIGURATION + "".join(_table(Settings, ()))
+    columns = "".join(f"- `{name}`: {column.about}\n" for name, column in COLUMNS.items())
+    return f"{CONFIGURATION}\n{FIELDS}\n{columns}" + "".join(_table(Settings, ()))
 
 
 def logs() -> str:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from oicp_adapter.cli.common import ConfigOption, data, named_fields, talk, verb
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from oicp_adapter.settings.starter import Answers
 
 Environment: TypeAlias = Literal["qa", "prod"]
-FileFormat: TypeAlias = Literal["auto", "json", "ndjson", "csv", "ocpi-locations"]
 
 COLUMNS = {"evse_id": "EvseID", "status": "state"}
 """What is asked about the file's columns: our field → what it holds."""
@@ -41,7 +41,9 @@ def init(
     operator_id: Annotated[Text, typer.Option(metavar="ID", help="OperatorID, like DE*ABC.")] = None,
     name: Annotated[Text, typer.Option(help="Operator name, as Hubject knows it.")] = None,
     source: Annotated[Text, typer.Option(metavar="FILE", help="The file your backend writes.")] = None,
-    kind: Annotated[FileFormat, typer.Option("--format", help="Of the file; auto: by its suffix.")] = "auto",
+    kind: Annotated[
+        FileFormat, typer.Option("--format", help="Of the file; auto: by its suffix.")
+    ] = FileFormat.AUTO,
     field: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="OURS=THEIRS", help="A field's name in the file; repeatable."),
@@ -120,7 +122,7 @@ class _Interview:
 
 
 def _answers(
-    ask: _Interview, given: dict[str, str | None], *, path: Path, kind: str, fields: dict[str, str]
+    ask: _Interview, given: dict[str, str | None], *, path: Path, kind: FileFormat, fields: dict[str, str]
 ) -> Answers:
     from oicp_adapter.core.vocabulary import vocabulary_names
     from oicp_adapter.settings.load import base_directory
@@ -130,7 +132,7 @@ def _answers(
     operator_id = ask(given["--operator-id"], "OperatorID at Hubject, like DE*ABC", check=_operator_id)
     name = ask(given["--name"], "Operator name, as Hubject knows it")
     source = ask(given["--source"], "File with the states of your EVSEs")
-    if not fields and kind != "ocpi-locations":
+    if not fields and kind is not FileFormat.OCPI_LOCATIONS:
         fields = {ours: ask(None, f"Its column with the {what}", ours) for ours, what in COLUMNS.items()}
     words = ", ".join(vocabulary_names())
     vocabulary = ask(
@@ -150,7 +152,7 @@ def _answers(
         environment="prod" if system == "prod" else "qa",
         base_url=another,
         path=_seen_from(base, source),
-        format=kind,
+        format=kind.value,
         fields={ours: theirs for ours, theirs in fields.items() if ours != theirs},
         vocabulary=vocabulary,
         **files,

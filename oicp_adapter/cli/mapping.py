@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -20,9 +21,9 @@ from oicp_adapter.cli.common import (
     verb,
 )
 from oicp_adapter.cli.mapping_shown import show_entries, show_fleet, show_outcome, show_rejected
+from oicp_adapter.core.columns import COLUMNS
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.errors import ConfigurationError, SourceError
-
-FileFormat: TypeAlias = Literal["auto", "json", "ndjson", "csv", "ocpi-locations"]
 
 if TYPE_CHECKING:
     from oicp_adapter.core.model import SourceRead, SourceRecord
@@ -30,12 +31,36 @@ if TYPE_CHECKING:
     from oicp_adapter.settings.operator import OperatorSettings
 
 
-def _column(text: str) -> Any:
-    return typer.Option(
-        metavar="TEXT", help=text, show_default=False, rich_help_panel="The rest of the record"
-    )
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
+def _with_columns(function: Verb) -> Verb:
+    """An option for every column of a record but those that map has in another way: --last-heartbeat, --vendor."""
+    own = inspect.signature(function, eval_str=True)
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    metavar="TEXT",
+                    help=column.about,
+                    show_default=False,
+                    rich_help_panel="The rest of the record",
+                ),
+            ],
+        )
+        for name, column in COLUMNS.items()
+        if name not in ("status", "vocabulary")
+    ]
+    kept = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+    return function
+
+
+@_with_columns
 @verb
 def map_values(
     context: typer.Context,
@@ -58,17 +83,9 @@ def map_values(
         str | None,
         typer.Option("--operator", metavar="OPERATOR", help="Use this operator's rules and source settings."),
     ] = None,
-    error_code: Annotated[str | None, _column("error_code")] = None,
-    vendor: Annotated[str | None, _column("vendor")] = None,
-    model: Annotated[str | None, _column("model")] = None,
-    evse_id: Annotated[str | None, _column("evse_id; else one of the operator's is made up")] = None,
-    connection: Annotated[str | None, _column("connection: Online, or anything else")] = None,
-    station_status: Annotated[str | None, _column("station_status")] = None,
-    charging: Annotated[str | None, _column("charging: Yes, No")] = None,
-    lifecycle: Annotated[str | None, _column("lifecycle")] = None,
     kind: Annotated[
         FileFormat, typer.Option("--format", help="Of --file; auto goes by the suffix.")
-    ] = "auto",
+    ] = FileFormat.AUTO,
     field: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="OURS=THEIRS", help="Of --file: a field's name there; repeatable."),
@@ -79,6 +96,7 @@ def map_values(
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    **columns: str | None,
 ) -> int:
     """Try the mapping: what becomes of a value, by which rule and why, and which setting changes it.
 
@@ -101,16 +119,8 @@ def map_values(
         ids = [one.evse_id for one in read.records]
         rules = _rules(vocabulary, chosen, ids, template=template)
         return show_fleet(read, rules, key=operator or "KEY", as_json=as_json)
-    from oicp_adapter.core.model import SourceRecord
-
-    if record:
-        return _show_records(_from_stdin(), _decoded, vocabulary, chosen, as_json=as_json)
-    columns = {"error_code": error_code, "vendor": vendor, "model": model, "evse_id": evse_id}
-    columns |= {"connection": connection, "station_status": station_status}
-    columns |= {"status": value, "charging": charging, "lifecycle": lifecycle}
-    return _show_records(
-        [columns], lambda rows: [SourceRecord(**row) for row in rows], vocabulary, chosen, as_json=as_json
-    )
+    rows = _from_stdin() if record else [{"status": value, **columns}]
+    return _show_records(rows, vocabulary, chosen, as_json=as_json)
 
 
 def _operator(
@@ -174,7 +184,7 @@ def _read_file(
     from oicp_adapter.wiring import fleet_file
 
     if chosen is not None:
-        kind = chosen.source.format if kind == "auto" else kind
+        kind = chosen.source.format if kind is FileFormat.AUTO else kind
         fields = {**chosen.source.fields, **fields}
     try:
         return fleet_file(file, kind=kind, fields=fields).read(SystemClock().now())
@@ -189,8 +199,6 @@ def _from_stdin() -> list[dict[str, Any]]:
     """One record or a list of them, under our own field names."""
     import msgspec
 
-    from oicp_adapter.settings.fields import SOURCE_FIELDS
-
     try:
         given = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, Any] | list[dict[str, Any]])
     except msgspec.MsgspecError as error:
@@ -199,17 +207,16 @@ def _from_stdin() -> list[dict[str, Any]]:
             hint='write JSON like {"evse_id": "DE*ABC*E1", "status": "Charging"}',
         ) from None
     records = given if isinstance(given, list) else [given]
-    unknown = sorted({name for one in records for name in one} - set(SOURCE_FIELDS))
+    unknown = sorted({name for one in records for name in one} - COLUMNS.keys())
     if unknown:
         raise ConfigurationError(
-            f"{', '.join(unknown)}: not a field of ours", hint=f"the fields are {', '.join(SOURCE_FIELDS)}"
+            f"{', '.join(unknown)}: not a field of ours", hint=f"the fields are {', '.join(COLUMNS)}"
         )
     return records
 
 
 def _show_records(
     rows: list[dict[str, Any]],
-    decoded: Callable[[list[dict[str, Any]]], list[SourceRecord]],
     vocabulary: str | None,
     chosen: OperatorSettings | None,
     *,
@@ -222,7 +229,7 @@ def _show_records(
     for row in rows:
         if not row.get("evse_id") and not row.get("station_id"):
             row["evse_id"] = sample_id(rules)
-    trial = attempt(decoded(rows), rules, now=SystemClock().now())
+    trial = attempt(_decoded(rows), rules, now=SystemClock().now())
     if as_json:
         data_json(trial)
         return 0

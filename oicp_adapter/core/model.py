@@ -6,6 +6,7 @@ All times are seconds since the Unix epoch, UTC, as float. `None` means "not kno
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -41,28 +42,55 @@ class Cause(StrEnum):
     """Unknown because no table knows the source's value."""
 
 
-class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of the operator's backend: an EVSE, or one connector of it. Spelled as the source spells it."""
+class Role(StrEnum):
+    """What a column of a source is for."""
 
-    evse_id: str | None = None
-    """EvseID as the source spells it; None when the source has none for this row."""
-    station_id: str | None = None
-    connector_id: str | None = None
-    """"0" is the whole station (OCPP)."""
-    status: str | None = None
-    vocabulary: str | None = None
+    IDENTITY = "identity"
+    """Tells which EVSE, or which station: a source without any names nobody."""
+    ADDRESS = "address"
+    """Tells apart what belongs to one station."""
+    STATE = "state"
+    """May decide the status: a source without any says nothing."""
+    TIME = "time"
+    """Seconds since the epoch; orders duplicates or is a sign of life."""
+    DETAIL = "detail"
+    """What rules may look at."""
+
+
+class Column(msgspec.Struct, frozen=True, gc=False):
+    """One field of `SourceRecord`, for everything that treats fields alike: readers, settings, `map`, documentation."""
+
+    role: Role
+    about: str
+    """What it holds, in words for people."""
+
+
+class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One row of the operator's backend: an EVSE, or one connector of it. Spelled as the source spells it.
+
+    The one list of columns: a field added here can be read, renamed, tried with `map` and is documented.
+    """
+
+    evse_id: Annotated[str | None, Column(Role.IDENTITY, "the EvseID")] = None
+    """None when the source has none for this row."""
+    station_id: Annotated[str | None, Column(Role.IDENTITY, "the charging station")] = None
+    connector_id: Annotated[
+        str | None, Column(Role.ADDRESS, "the connector; OCPP's 0 is the whole station")
+    ] = None
+    status: Annotated[str | None, Column(Role.STATE, "the status")] = None
+    vocabulary: Annotated[str | None, Column(Role.DETAIL, "whose words this row is in")] = None
     """Overrides the source's vocabulary for this row."""
-    updated_at: float | None = None
-    """Time of the last change of state. Orders duplicates; never ages a state by itself."""
-    last_heartbeat: float | None = None
-    last_seen: float | None = None
-    connection: str | None = None
-    station_status: str | None = None
-    charging: str | None = None
-    lifecycle: str | None = None
-    error_code: str | None = None
-    vendor: str | None = None
-    model: str | None = None
+    updated_at: Annotated[float | None, Column(Role.TIME, "when the status last changed")] = None
+    """Orders duplicates; never ages a state by itself."""
+    last_heartbeat: Annotated[float | None, Column(Role.TIME, "the charger's last heartbeat")] = None
+    last_seen: Annotated[float | None, Column(Role.TIME, "when the charger was last heard from")] = None
+    connection: Annotated[str | None, Column(Role.STATE, "whether the charger is online")] = None
+    station_status: Annotated[str | None, Column(Role.STATE, "what is said of the whole station")] = None
+    charging: Annotated[str | None, Column(Role.STATE, "whether a session is running")] = None
+    lifecycle: Annotated[str | None, Column(Role.STATE, "whether the charger is in the field")] = None
+    error_code: Annotated[str | None, Column(Role.DETAIL, "the error code")] = None
+    vendor: Annotated[str | None, Column(Role.DETAIL, "who made the charger")] = None
+    model: Annotated[str | None, Column(Role.DETAIL, "the charger's model")] = None
     origin: str = ""
     """Where it stands in the source, for people: "line 17", "location 42, EVSE 3"."""
 

@@ -16,14 +16,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
+from oicp_adapter.core.columns import COLUMNS
 from oicp_adapter.core.evse_pattern import EvsePattern, parse_evse_pattern
 from oicp_adapter.core.ids import InvalidId, parse_operator_id, parse_prefix
-from oicp_adapter.core.model import SourceRecord
 from oicp_adapter.core.vocabulary import Target, vocabulary_names
 from oicp_adapter.settings import schedule
 from oicp_adapter.settings.duration import parse_duration
 
-SOURCE_FIELDS = tuple(name for name in SourceRecord.__struct_fields__ if name != "origin")
 _SHORTEST_POLL = 0.5
 _SHORTEST_FULL = 600.0
 
@@ -125,9 +124,9 @@ def _target(value: object) -> Target:
 
 
 def _field_name(value: str) -> str:
-    if value not in SOURCE_FIELDS:
+    if value not in COLUMNS:
         raise ValueError(
-            f'is not a field of ours; write our_field = "their name", ours are {", ".join(SOURCE_FIELDS)}'
+            f'is not a field of ours; write our_field = "their name", ours are {", ".join(COLUMNS)}'
         )
     return value
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.ids import OperatorId, Prefix, parse_operator_id, parse_prefix
 from oicp_adapter.core.model import EvseStatus
 from oicp_adapter.core.rules import MappingRules, OverrideRule
@@ -44,7 +45,7 @@ class SourceSettings(Table):
     """The kind of source. `file`: one file that the backend rewrites, best by writing beside it and renaming."""
     path: FilePath = Field(examples=["fleet.json"])
     """The file; a name ending in `.gz` is unpacked. Relative to the directory of the configuration file."""
-    format: Literal["auto", "json", "ndjson", "csv", "ocpi-locations"] = "auto"
+    format: FileFormat = FileFormat.AUTO
     """`auto` goes by the suffix (.json, .ndjson, .jsonl, .csv, each also with .gz); `ocpi-locations` are OCPI 2.1.1
     or 2.2.1 Location objects, bare or in an OCPI envelope."""
     vocabulary: VocabularyName = Field(examples=["ocpi"])
@@ -54,8 +55,7 @@ class SourceSettings(Table):
         dict[FieldName, Annotated[str, Field(min_length=1)]], Kind("table: our field = their name")
     ] = Field(default={})
     """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
-    names: evse_id, station_id, connector_id, status, vocabulary, updated_at, last_heartbeat, last_seen, connection,
-    station_status, charging, lifecycle, error_code, vendor, model."""
+    names; all of them stand at the top of docs/configuration.md."""
     evse_id_template: EvseIdTemplate | None = None
     """How to make an EvseID for records that have none, from `{station_id}` and `{connector_id}`:
     `"DE*ABC*E{station_id}*{connector_id}"`. Without it such records are listed as refused."""

@@ -12,10 +12,11 @@ import stat
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import msgspec
 
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import Collected, source_names
@@ -23,10 +24,8 @@ from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
 from oicp_adapter.sources.formats.rows_csv import CsvRows
 from oicp_adapter.sources.formats.rows_json import JsonRows
 
-FileFormat: TypeAlias = Literal["auto", "json", "ndjson", "csv", "ocpi-locations"]
-
-_BY_SUFFIX: dict[str, FileFormat] = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
-_LINE_FORMATS = ("ndjson", "csv")
+_LINE_FORMATS = (FileFormat.NDJSON, FileFormat.CSV)
+Parser: TypeAlias = Callable[[bytes, Collected], None]
 _NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\x1f\x8b")  # the last one is gzip
 _CUT = "look at the job that writes it: it should write beside the file and rename it into place"
 
@@ -35,8 +34,8 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to read the file."""
 
     path: Path
-    format: FileFormat = "auto"
-    """auto: by suffix (.json, .ndjson or .jsonl, .csv), each also with .gz."""
+    format: FileFormat = FileFormat.AUTO
+    """AUTO: by suffix, also with .gz."""
     fields: Mapping[str, str] = {}
     """Our field name → the file's column or member (`status = "ChargerState"`); JSON members may be dotted
     paths. Fields not named here are looked for under our own names; "" leaves a field unread."""
@@ -145,31 +144,50 @@ def _gunzip(data: bytes) -> tuple[bytes, bool]:
 
 
 def _format_of(options: FileOptions) -> FileFormat:
-    if options.format != "auto":
+    if options.format is not FileFormat.AUTO:
         return options.format
-    suffix = Path(options.path.name.removesuffix(".gz")).suffix
-    if suffix not in _BY_SUFFIX:
+    told = FileFormat.of_suffix(Path(options.path.name.removesuffix(".gz")).suffix)
+    if told is None:
+        names = [one.value for one in FileFormat if one is not FileFormat.AUTO]
         raise ConfigurationError(
             f"source.path: cannot tell the format of {options.path.name!r} by its suffix",
-            hint="set format of the source to json, ndjson, csv or ocpi-locations",
+            hint=f"set format of the source to {', '.join(names[:-1])} or {names[-1]}",
         )
-    return _BY_SUFFIX[suffix]
+    return told
 
 
-def _parser(kind: FileFormat, fields: Mapping[str, str]) -> Callable[[bytes, Collected], None]:
-    names = source_names(fields)
-    if kind == "csv":
-        return CsvRows(names, required=fields).read
-    if kind == "json":
-        return JsonRows(names).read_json
-    if kind == "ndjson":
-        return JsonRows(names).read_ndjson
+def _parser(kind: FileFormat, fields: Mapping[str, str]) -> Parser:
+    return _READERS[kind](fields)
+
+
+def _csv(fields: Mapping[str, str]) -> Parser:
+    return CsvRows(source_names(fields), required=fields).read
+
+
+def _json(fields: Mapping[str, str]) -> Parser:
+    return JsonRows(source_names(fields)).read_json
+
+
+def _ndjson(fields: Mapping[str, str]) -> Parser:
+    return JsonRows(source_names(fields)).read_ndjson
+
+
+def _ocpi_locations(fields: Mapping[str, str]) -> Parser:
+    source_names(fields)
     if fields:
         raise ConfigurationError(
             "source.fields has no meaning with format ocpi-locations",
             hint="remove fields; OCPI fixes the names. For other JSON use format json",
         )
     return OcpiLocations().read
+
+
+_READERS: Mapping[FileFormat, Callable[[Mapping[str, str]], Parser]] = {
+    FileFormat.CSV: _csv,
+    FileFormat.JSON: _json,
+    FileFormat.NDJSON: _ndjson,
+    FileFormat.OCPI_LOCATIONS: _ocpi_locations,
+}
 
 
 def _hint(error: OSError) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from apscheduler.triggers.base import BaseTrigger
 
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.mapping import map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
@@ -20,7 +21,7 @@ from oicp_adapter.ports import Source
 from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import DAY, Cron, Daily, Interval, Schedule
-from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
+from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
 from oicp_adapter.sync.cycle import Mapper, Reading

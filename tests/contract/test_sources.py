@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead, SourceRecord
 from oicp_adapter.errors import SourceError
-from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
+from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.memory import MemorySource
 
 NOW = 1_775_131_200.0
@@ -122,7 +123,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
         return memory_backend()
     path = tmp_path / request.param
     write = WRITERS[request.param.removesuffix(".gz")]
-    kind: FileFormat = "ocpi-locations" if write is as_ocpi else "auto"
+    kind: FileFormat = FileFormat.OCPI_LOCATIONS if write is as_ocpi else FileFormat.AUTO
     return file_backend(path, write, FileOptions(path=path, format=kind))
 
 

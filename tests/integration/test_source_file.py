@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 import pytest
 
+from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.file import FileFormat, FileOptions, FileSource
+from oicp_adapter.sources.file import FileOptions, FileSource
 
 NOW = 1_775_131_200.0
 COUNT = 40
@@ -27,16 +28,16 @@ OCPI = b'{"status_code":1000,"data":[%s]}' % b",".join(
 IDS = [f"DE*ABC*E{n}" for n in range(COUNT)]
 
 FILES: dict[str, tuple[bytes, FileFormat]] = {
-    "fleet.json": (JSON, "auto"),
-    "fleet.ndjson": (NDJSON, "auto"),
-    "fleet.jsonl": (NDJSON, "auto"),
-    "fleet.csv": (CSV, "auto"),
-    "locations.json": (OCPI, "ocpi-locations"),
-    "fleet": (NDJSON, "ndjson"),
+    "fleet.json": (JSON, FileFormat.AUTO),
+    "fleet.ndjson": (NDJSON, FileFormat.AUTO),
+    "fleet.jsonl": (NDJSON, FileFormat.AUTO),
+    "fleet.csv": (CSV, FileFormat.AUTO),
+    "locations.json": (OCPI, FileFormat.OCPI_LOCATIONS),
+    "fleet": (NDJSON, FileFormat.NDJSON),
 }
 
 
-def source(path: Path, kind: FileFormat = "auto", *, max_age: float | None = None) -> FileSource:
+def source(path: Path, kind: FileFormat = FileFormat.AUTO, *, max_age: float | None = None) -> FileSource:
     return FileSource(FileOptions(path=path, format=kind, max_age=max_age))
 
 
@@ -82,7 +83,7 @@ def test_a_file_cut_at_any_byte_never_passes_for_a_whole_one(tmp_path: Path, nam
         found = [record.evse_id for record in read.records]
         assert found == IDS[: len(found)]
         assert {record.status for record in read.records} <= {"Available", "AVAILABLE"}
-        at_line_end = not suffix and kind != "ocpi-locations" and whole[end - 1 : end] == b"\n"
+        at_line_end = not suffix and kind is not FileFormat.OCPI_LOCATIONS and whole[end - 1 : end] == b"\n"
         if read.complete:
             # Between whole lines there is no telling: `missing_after` and the guard protect there.
             assert at_line_end
@@ -94,9 +95,9 @@ def test_a_file_cut_at_any_byte_never_passes_for_a_whole_one(tmp_path: Path, nam
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("fleet.txt", {}), ("fleet", {}), ("fleet.gz", {}), ("l.json", {"format": "ocpi-locations"})],
+    [("fleet.txt", {}), ("fleet", {}), ("fleet.gz", {}), ("l.json", {"format": FileFormat.OCPI_LOCATIONS})],
 )
-def test_options_that_cannot_work_are_refused_at_the_start(name: str, options: dict[str, str]) -> None:
+def test_options_that_cannot_work_are_refused_at_the_start(name: str, options: dict[str, FileFormat]) -> None:
     # The daemon would start, and fail in every cycle.
     with pytest.raises(ConfigurationError) as caught:
         FileSource(FileOptions(path=Path(name), fields={"status": "x"}, **options))  # type: ignore[arg-type]
@@ -129,7 +130,7 @@ def test_what_cannot_be_a_fleet_file_is_refused_with_the_fix(tmp_path: Path) -> 
         tmp_path / "missing.json": "No such file",
     }.items():
         with pytest.raises(SourceError, match=words) as caught:
-            source(path, "json").read(NOW)
+            source(path, FileFormat.JSON).read(NOW)
         assert str(path) in caught.value.message
         assert caught.value.hint
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from oicp_adapter.core.model import SourceRead, SourceRecord
+from oicp_adapter.core.columns import COLUMNS, with_role
+from oicp_adapter.core.model import Role, SourceRead, SourceRecord
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.values import BadValue, Scalar, parse_time, to_text
 
-FIELDS = tuple(name for name in SourceRecord.__struct_fields__ if name != "origin")
-"""Our field names, as `fields` in the configuration uses them."""
-
-TIME_FIELDS = frozenset({"updated_at", "last_heartbeat", "last_seen"})
-ID_FIELDS = ("evse_id", "station_id")
-STATE_FIELDS = ("status", "station_status", "charging", "connection", "lifecycle")
+TIME_FIELDS = frozenset(with_role(Role.TIME))
+ID_FIELDS = with_role(Role.IDENTITY)
+STATE_FIELDS = with_role(Role.STATE)
 
 _SHOWN = 20
 
@@ -96,12 +94,12 @@ def source_names(fields: Mapping[str, str]) -> dict[str, str]:
     Raises ConfigurationError for a field we do not have.
     """
     for ours in fields:
-        if ours not in FIELDS:
+        if ours not in COLUMNS:
             raise ConfigurationError(
                 f"source.fields: {ours!r} is not a field of ours",
-                hint=f'write our_field = "their name"; ours are {", ".join(FIELDS)}',
+                hint=f'write our_field = "their name"; ours are {", ".join(COLUMNS)}',
             )
-    names = {ours: fields.get(ours, ours) for ours in FIELDS}
+    names = {ours: fields.get(ours, ours) for ours in COLUMNS}
     return {ours: theirs for ours, theirs in names.items() if theirs}
 
 
