@@ -13,6 +13,7 @@ import msgspec
 from oicp_adapter.core.claims import Claim
 from oicp_adapter.core.duplicates import settle
 from oicp_adapter.core.model import Cause
+from oicp_adapter.core.rules import Rule, RuleKind
 from oicp_adapter.core.signs_of_life import SignsOfLife, newest
 from oicp_adapter.core.verdicts import Verdict
 from oicp_adapter.core.vocabulary import Stance, Target
@@ -101,12 +102,17 @@ def _of_connectors(connectors: Sequence[Claim]) -> Verdict:
 
 def _named(words: str, claims: Sequence[Claim], *, of: Verdict, why: str = "") -> Verdict:
     who = ", ".join(
-        f"{claim.connector}: {claim.verdict.rule}" if claim.connector else claim.verdict.rule
+        f"{claim.connector}: {claim.verdict.rule.text}" if claim.connector else claim.verdict.rule.text
         for claim in claims
     )
     return Verdict(
         target=of.target,
-        rule=f"{words} ({who})",
+        rule=Rule(
+            kind=RuleKind.CONNECTORS,
+            text=f"{words} ({who})",
+            value=of.value,
+            setting=", ".join(dict.fromkeys(filter(None, (claim.verdict.rule.setting for claim in claims)))),
+        ),
         value=of.value,
         cause=of.cause,
         why=why or of.why,

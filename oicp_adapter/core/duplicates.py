@@ -48,7 +48,7 @@ def _order(claim: Claim) -> tuple[object, ...]:
         claim.connection or "",
         claim.wire,
         verdict.value,
-        verdict.rule,
+        verdict.rule.text,
         verdict.cause,
         [(state.connector, state.value, state.charging) for state in claim.states],
     )

@@ -14,7 +14,7 @@ from oicp_adapter.core.aggregate import at_station
 from oicp_adapter.core.claims import Claim, Claims
 from oicp_adapter.core.duplicates import settle
 from oicp_adapter.core.model import ConnectorState, Desired, EvseStatus, MappedFleet, SourceRecord
-from oicp_adapter.core.rules import MappingRules
+from oicp_adapter.core.rules import MappingRules, Rule
 from oicp_adapter.core.signs_of_life import SignsOfLife, newest
 from oicp_adapter.core.vocabulary import Target
 
@@ -27,6 +27,7 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
     why: str
     source: str
     """The document it comes from, "" where it is our own."""
+    rule: Rule
 
 
 def map_fleet(
@@ -77,14 +78,14 @@ def _mapped(
             key=key,
             wire_id=claim.wire,
             status=published[verdict.target],
-            rule=verdict.rule,
+            rule=verdict.rule.text,
             value=verdict.value,
             source_time=claim.time,
             cause=verdict.cause,
             connectors=claim.states,
         )
         if explained is not None:
-            explained[key] = Explanation(verdict.why, verdict.source)
+            explained[key] = Explanation(verdict.why, verdict.source, verdict.rule)
     return MappedFleet(
         desired=desired,
         rejected=tuple(sorted(claims.rejected, key=lambda one: (one.evse_id, one.reason, one.origin))),

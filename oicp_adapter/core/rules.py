@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -10,6 +12,49 @@ from oicp_adapter.core.evse_pattern import EvsePattern
 from oicp_adapter.core.ids import Prefix
 from oicp_adapter.core.model import EvseStatus, SourceRecord
 from oicp_adapter.core.vocabulary import Target
+
+
+class RuleKind(StrEnum):
+    """What kind of rule decided."""
+
+    TABLE = "table"
+    """A row of a vocabulary."""
+    OVERRIDE = "override"
+    """The operator's own meaning of a value."""
+    RULE = "rule"
+    """A rule of the operator."""
+    COLUMN = "column"
+    """What another column than the status says."""
+    SESSION = "session"
+    """The end of a charging session, remembered."""
+    OFFLINE = "offline"
+    """No sign of life, or a state that is too old."""
+    CONNECTORS = "connectors"
+    """Several connectors, or the whole station, together."""
+    UNMAPPED = "unmapped"
+    """None: nobody knows the word."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The rule that gave a status, as a value; `text` is for people, and nobody takes it apart."""
+
+    kind: RuleKind
+    text: str
+    """As `explain`, the log and the ledger show it."""
+    name: str = ""
+    """Of the vocabulary, or of the operator's rule."""
+    column: str = "status"
+    """The column it looked at."""
+    value: str = ""
+    """The word it looked at."""
+    setting: str = ""
+    """What changes it; "" where nothing does."""
+
+
+def table_key(word: str) -> str:
+    """A word as the key of a TOML table: bare where it may be, else in quotes."""
+    bare = word.isascii() and word.replace("-", "").replace("_", "").isalnum()
+    return word if bare else json.dumps(word, ensure_ascii=False)
 
 
 class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ taken for dead because of a wrong clock. Therefore a time more than five minutes
 from __future__ import annotations
 
 from oicp_adapter.core.model import Cause, SourceRecord
-from oicp_adapter.core.rules import MappingRules
+from oicp_adapter.core.rules import MappingRules, Rule, RuleKind
 from oicp_adapter.core.verdicts import Verdict
 from oicp_adapter.core.vocabulary import Target
 
@@ -25,15 +25,19 @@ class SignsOfLife:
         self._future = now + FUTURE_TOLERANCE
         silence = rules.heartbeat_interval * rules.missed_heartbeats
         self._dead_before = now - silence
-        self._dead = f"offline: last sign of life older than {_duration(silence)}"
-        self._out_before, self._out = None, ""
+        self._dead = _rule(
+            f"offline: last sign of life older than {_duration(silence)}",
+            "mapping.heartbeat_interval, mapping.missed_heartbeats",
+        )
+        self._out_before, self._out = None, self._dead
         if (out := rules.offline_out_of_service_after) is not None:
             self._out_before = now - max(out, silence)
-            self._out = f"offline: last sign of life older than {_duration(max(out, silence))}"
-        self._stale_before, self._stale = None, ""
+            text = f"offline: last sign of life older than {_duration(max(out, silence))}"
+            self._out = _rule(text, "mapping.offline_out_of_service_after")
+        self._stale_before, self._stale = None, self._dead
         if (stale := rules.stale_after) is not None:
             self._stale_before = now - stale
-            self._stale = f"stale: last update older than {_duration(stale)}"
+            self._stale = _rule(f"stale: last update older than {_duration(stale)}", "mapping.stale_after")
 
     def valid(self, time: float | None) -> float | None:
         """The time, or None if it lies in the future (or is no number)."""
@@ -62,7 +66,8 @@ class SignsOfLife:
         if alive is not None and self._out_before is not None and alive < self._out_before:
             return _verdict(Target.OUT_OF_SERVICE, self._out, value)
         if connection is not None:
-            return _verdict(Target.UNKNOWN, f"offline: connection is {connection}", value)
+            rule = _rule(f"offline: connection is {connection}", column="connection", value=connection)
+            return _verdict(Target.UNKNOWN, rule, value)
         if alive is not None and alive < self._dead_before:
             return _verdict(Target.UNKNOWN, self._dead, value)
         if updated is not None and self._stale_before is not None and updated < self._stale_before:
@@ -75,7 +80,11 @@ def newest(*times: float | None) -> float | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def _verdict(target: Target, rule: str, value: str) -> Verdict:
+def _rule(text: str, setting: str = "", *, column: str = "", value: str = "") -> Rule:
+    return Rule(kind=RuleKind.OFFLINE, text=text, setting=setting, column=column, value=value)
+
+
+def _verdict(target: Target, rule: Rule, value: str) -> Verdict:
     return Verdict(target=target, rule=rule, value=value, cause=Cause.STALE, why=_WHY)
 
 

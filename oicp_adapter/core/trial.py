@@ -5,8 +5,6 @@ The danger: a trial that shows something else than the daemon will do, so it map
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,12 +14,11 @@ from oicp_adapter.core.ids import InvalidId, Prefix, parse_evse_id, parse_prefix
 from oicp_adapter.core.mapping import Explanation, explain_fleet
 from oicp_adapter.core.model import Cause, Desired, MappedFleet, Rejected, SourceRecord, UnmappedValue
 from oicp_adapter.core.rules import MappingRules
-from oicp_adapter.core.verdicts import NO_VALUE, VerdictTable
+from oicp_adapter.core.verdicts import VerdictTable
 from oicp_adapter.core.vocabulary import Target, load_vocabulary
 
 NOT_PUBLISHED = "not published"
 _SAMPLE = parse_prefix("DE*ABC")
-_COLUMN = re.compile(" (lifecycle|station_status|charging) ")  # in the name of a rule on another column
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +89,7 @@ def _outcomes(fleet: MappedFleet, explained: Mapping[str, Explanation]) -> Itera
             rule=rule,
             because=reason.why,
             source=reason.source,
-            setting=_setting(first, hints),
+            setting=hints.get(first.value, "") if first.cause is Cause.UNMAPPED else reason.rule.setting,
             evses=len(group),
             example=first.wire_id,
         )
@@ -100,26 +97,6 @@ def _outcomes(fleet: MappedFleet, explained: Mapping[str, Explanation]) -> Itera
 
 def _shown(desired: Desired) -> str:
     return NOT_PUBLISHED if desired.status is None else desired.status.value
-
-
-def _setting(desired: Desired, hints: Mapping[str, str]) -> str:
-    rule = desired.rule
-    if desired.cause is Cause.UNMAPPED:
-        return hints.get(desired.value, "")
-    if rule.startswith("rule "):
-        return f"mapping.rules.{rule.removeprefix('rule ')}"
-    if desired.cause is Cause.STALE:
-        if rule.startswith("stale"):
-            return "mapping.stale_after"
-        return "" if "connection is" in rule else "mapping.heartbeat_interval, mapping.missed_heartbeats"
-    if _COLUMN.search(rule):
-        return ""
-    return "" if desired.value == NO_VALUE else f"mapping.overrides.{_key(desired.value)}"
-
-
-def _key(value: str) -> str:
-    bare = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
-    return value if bare else json.dumps(value, ensure_ascii=False)
 
 
 def entries(vocabulary: str, rules: MappingRules) -> list[Entry]:
@@ -139,7 +116,7 @@ def entries(vocabulary: str, rules: MappingRules) -> list[Entry]:
                 status=status,
                 because=verdict.why,
                 source=verdict.source,
-                rule=verdict.rule,
+                rule=verdict.rule.text,
             )
         )
     for column in found.columns:

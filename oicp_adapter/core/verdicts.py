@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from oicp_adapter.core.model import Cause, SourceRecord, UnmappedValue
-from oicp_adapter.core.rules import MappingRules, OverrideRule
+from oicp_adapter.core.rules import MappingRules, OverrideRule, Rule, RuleKind, table_key
 from oicp_adapter.core.vocabulary import (
     ColumnRule,
     Row,
@@ -31,7 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A target with its reason."""
 
     target: Target
-    rule: str
+    rule: Rule
     value: str
     cause: Cause = Cause.REPORTED
     charging: bool = False
@@ -87,17 +87,22 @@ class VerdictTable(dict[str | None, Verdict]):
         row, shown = self.vocabulary.values.get(value), value or NO_VALUE
         if value in self._overrides:
             why = "The operator overrides this value."
-            verdict = self._verdict(value, row, self._overrides[value], rule=f"override {shown}", why=why)
+            rule = self._rule(RuleKind.OVERRIDE, f"override {shown}", value)
+            verdict = self._verdict(value, row, self._overrides[value], rule=rule, why=why)
         elif row is None:
             verdict = unmapped(shown)
         else:
-            verdict = self._verdict(
-                value, row, row.target, rule=f"{self.vocabulary.name} {shown}", why=row.why
-            )
+            rule = self._rule(RuleKind.TABLE, f"{self.vocabulary.name} {shown}", value)
+            verdict = self._verdict(value, row, row.target, rule=rule, why=row.why)
             says_nothing = row.says_nothing
             verdict = msgspec.structs.replace(verdict, says_nothing=says_nothing, source=row.source)
         self[status] = verdict
         return verdict
+
+    def _rule(self, kind: RuleKind, text: str, value: str) -> Rule:
+        """A rule on a word of the status column."""
+        setting = f"mapping.overrides.{table_key(value)}"
+        return Rule(kind=kind, text=text, name=self.vocabulary.name, value=value, setting=setting)
 
     def _by_rule(self, record: SourceRecord, key: str) -> Verdict | None:
         """The verdict of the first of the operator's rules that is about this record."""
@@ -111,7 +116,14 @@ class VerdictTable(dict[str | None, Verdict]):
         return None
 
     def _of_rule(self, rank: int, rule: OverrideRule, value: str) -> Verdict:
-        row, name = self.vocabulary.values.get(value), f"rule {rule.name}"
+        row = self.vocabulary.values.get(value)
+        name = Rule(
+            kind=RuleKind.RULE,
+            text=f"rule {rule.name}",
+            name=rule.name,
+            value=value,
+            setting=f"mapping.rules.{rule.name}",
+        )
         if not rule.about_the_evse:
             why = "A rule of the operator reads this report so."
             return self._verdict(value, row, rule.to, rule=name, why=why)
@@ -125,7 +137,7 @@ class VerdictTable(dict[str | None, Verdict]):
             why="A rule of the operator says so of this EVSE, whatever it reports.",
         )
 
-    def _verdict(self, value: str, row: Row | None, target: Target, *, rule: str, why: str) -> Verdict:
+    def _verdict(self, value: str, row: Row | None, target: Target, *, rule: Rule, why: str) -> Verdict:
         """A target for a value, with what its row says beside the target."""
         shown = value or NO_VALUE
         return Verdict(
@@ -133,9 +145,7 @@ class VerdictTable(dict[str | None, Verdict]):
             rule=rule,
             value=shown,
             charging=bool(row and row.charging),
-            after_charging=_after_charging(
-                row, target, rule=f"{self.vocabulary.name} {shown} after charging", value=shown
-            ),
+            after_charging=_after_charging(row, target, name=self.vocabulary.name, value=shown),
             whole_station=self._stance(row, target),
             why=why,
         )
@@ -152,7 +162,7 @@ def unmapped(shown: str) -> Verdict:
     """The verdict on a value that no table knows."""
     return Verdict(
         target=Target.UNKNOWN,
-        rule=f"unmapped {shown}",
+        rule=Rule(kind=RuleKind.UNMAPPED, text=f"unmapped {shown}", value=shown),
         value=shown,
         cause=Cause.UNMAPPED,
         says_nothing=True,
@@ -160,10 +170,11 @@ def unmapped(shown: str) -> Verdict:
     )
 
 
-def _after_charging(row: Row | None, target: Target, *, rule: str, value: str) -> Verdict | None:
+def _after_charging(row: Row | None, target: Target, *, name: str, value: str) -> Verdict | None:
     if row is None or row.after_charging is None or row.after_charging is target:
         return None
     why = "The connector was charging before: this is the end of that session, the place is still taken."
+    rule = Rule(kind=RuleKind.SESSION, text=f"{name} {value} after charging", name=name, value=value)
     return Verdict(target=row.after_charging, rule=rule, value=value, charging=True, why=why)
 
 
@@ -171,7 +182,13 @@ def _by_column(vocabulary: str, rule: ColumnRule) -> dict[str, Verdict]:
     return {
         value.casefold(): Verdict(
             target=rule.target,
-            rule=f"{vocabulary} {rule.column} {value}",
+            rule=Rule(
+                kind=RuleKind.COLUMN,
+                text=f"{vocabulary} {rule.column} {value}",
+                name=vocabulary,
+                column=rule.column,
+                value=value,
+            ),
             value=value,
             whole_station=Stance.NONE if rule.place == "after value" else Stance.VETO,
             why=rule.why,

@@ -15,7 +15,12 @@ from typing import Literal
 
 import msgspec
 
+from oicp_adapter.core.columns import with_role
+from oicp_adapter.core.model import Role
 from oicp_adapter.errors import ConfigurationError
+
+OTHER_STATES = tuple(name for name in with_role(Role.STATE) if name not in ("status", "connection"))
+"""The columns that a vocabulary may have rules for; `connection` means the same in all of them."""
 
 
 class Target(StrEnum):
@@ -66,7 +71,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule on another column than the status; compared without case. Rules are tried in file order."""
 
-    column: Literal["lifecycle", "station_status", "charging"]
+    column: str
+    """Another state column of a record (`oicp_adapter.core.columns`)."""
     values: tuple[str, ...]
     place: Literal["before value", "after value"]
     """Before the value counts, or where the value says nothing."""
@@ -119,6 +125,9 @@ def read_vocabulary(name: str, text: str) -> Vocabulary:
             msgspec.convert(row, Row)
         where = f"vocabulary {name!r}"
         vocabulary = msgspec.convert(table | {"name": name}, Vocabulary)
+        for rule in vocabulary.columns:
+            if rule.column not in OTHER_STATES:
+                raise msgspec.ValidationError(f"{rule.column!r} is none of {', '.join(OTHER_STATES)}")
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
         raise ConfigurationError(
             f"{where} cannot be used: {problem}", hint=f"a target is one of {_TARGETS}"

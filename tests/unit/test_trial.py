@@ -61,6 +61,24 @@ def test_an_outcome_names_the_setting_that_changes_it(
     assert (outcome.status, outcome.setting) == (status, setting)
 
 
+def test_the_setting_is_the_one_that_decided_whatever_words_stand_in_a_rule() -> None:
+    # The person changes a setting that has no effect, and believes the charger is mapped.
+    rules = msgspec.structs.replace(
+        RULES, overrides={"not charging yet": Target.AVAILABLE, "offline: stale": Target.UNKNOWN}
+    )
+    for word in rules.overrides:
+        assert only(record(status=word), rules=rules).setting == f'mapping.overrides."{word}"'
+    assert only(record(status=None)).setting.endswith('mapping.overrides."" = "Unknown"')
+    rows = [
+        record(connector_id="1", status="Faulted", error_code="WeakSignal"),
+        record(connector_id="2", status="Unavailable"),
+    ]
+    outcome = only(*rows)
+    assert (outcome.status, outcome.setting) == ("Available", "mapping.rules.harmless")
+    session = only(record(status="Preparing"), rules=msgspec.structs.replace(RULES, overrides={}))
+    assert session.setting == "mapping.overrides.Preparing"
+
+
 def test_a_value_no_table_knows_comes_with_the_setting_that_maps_it() -> None:
     # The newcomer stops here.
     trial = attempt([record(status="Frei")], RULES, now=NOW)
