@@ -171,8 +171,9 @@ class _Errand:
             self._key, progress=self._display.count, pushes=self._verb != DISTRUST
         ) as operator_sync:
             self._note_override(self._wiring.ledger(self._key))
-            begun = task(self._verb, self._arguments, operator_sync, now=self._clock.now(), asked=self._verb)
-            while (ended := begun.step(self._clock.now())) is None:
+            started = self._clock.monotonic()
+            begun = task(self._verb, self._arguments, operator_sync, now=started, asked=self._verb)
+            while (ended := begun.step(self._clock.monotonic())) is None:
                 self._display.say(begun.progress)
                 self._clock.sleep(1.0)
             return ended.exit_code, ended.text

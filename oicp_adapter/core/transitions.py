@@ -115,13 +115,12 @@ def quarantined(
     """Hubject refused this record; it is tried again alone, at growing intervals."""
     before = row.quarantine
     attempts = before.attempts + 1 if before else 1
-    wait = min(first_retry * 2 ** min(attempts - 1, 16), longest_retry)
     entry = Quarantine(
         code=code,
         text=text,
         process_id=process_id,
         since=before.since if before else now,
-        retry_at=now + wait,
+        retry_at=now + retry_wait(attempts, first_retry=first_retry, longest_retry=longest_retry),
         attempts=attempts,
         status=status,
     )
@@ -133,6 +132,11 @@ def quarantined(
         # A refusal asserts nothing: what was in doubt is still to be pushed once more.
         reassert_at=_reassert_at(row, now=now, settle=settle) if doubted_before else row.reassert_at,
     )
+
+
+def retry_wait(attempts: int, *, first_retry: float, longest_retry: float) -> float:
+    """Seconds until an EVSE that was refused so many times is tried again."""
+    return min(first_retry * 2.0 ** min(max(attempts - 1, 0), 16), longest_retry)
 
 
 def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]:

@@ -30,3 +30,8 @@ def worsened(
         next_try=now + wait,
         tried_at=now,
     )
+
+
+def longest_rest(trouble: Trouble) -> float:
+    """Seconds that this trouble may keep us waiting by itself; Hubject may have asked for more."""
+    return PERMANENT_CAP if trouble.permanent else TRANSIENT_CAP

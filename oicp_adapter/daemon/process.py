@@ -141,6 +141,7 @@ class Daemon:
             for job, trigger in worker.jobs.triggers.items():
                 due = trigger.get_next_fire_time(None, now)
                 self._scheduler.modify_job(f"{worker.jobs.name}.{job}", next_run_time=due)
+            worker.rescheduled()
 
     def _read_again(self) -> None:
         try:

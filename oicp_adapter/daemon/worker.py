@@ -85,8 +85,9 @@ class Worker(threading.Thread):
         self._outcome: tuple[Command, Ended] | None = None
         """How a command ended, until the ledger has it."""
         self._unusable: tuple[type[LedgerError], float] | None = None
-        """How the ledger fails, and when that was last told."""
+        """How the ledger fails, and when that was last told (monotonic)."""
         self._fresh: Reading | None = None
+        self._rescheduled = threading.Event()
 
     def poke(self, job: str, why: str = SCHEDULE) -> None:
         """Ask for a job; safe from any thread and from signal handlers."""
@@ -95,6 +96,10 @@ class Worker(threading.Thread):
     def use(self, reading: Reading) -> None:
         """Read and map by new settings before the next job; safe from any thread."""
         self._fresh = reading
+
+    def rescheduled(self) -> None:
+        """All next runs have moved: `status` and `health` must not go by the old ones. Safe from any thread."""
+        self._rescheduled.set()
 
     def run(self) -> None:
         """Work until asked to stop."""
@@ -140,6 +145,9 @@ class Worker(threading.Thread):
         fresh, self._fresh = self._fresh, None
         if fresh is not None:
             self.jobs.sync.use(fresh)
+        if self._rescheduled.is_set():
+            self._rescheduled.clear()
+            self._announce_again(self.jobs.triggers)
         try:
             self._obey()
         except LedgerError as error:
@@ -170,7 +178,8 @@ class Worker(threading.Thread):
             return
         asked = f"{command.verb} #{command.id}"
         try:
-            begun = task(command.verb, command.arguments, self.jobs.sync, now=self._clock.now(), asked=asked)
+            started = self._clock.monotonic()
+            begun = task(command.verb, command.arguments, self.jobs.sync, now=started, asked=asked)
         except ValueError as error:
             self._end(command, Ended(state=CommandState.FAILED, exit_code=1, text=str(error)))
             return
@@ -184,7 +193,7 @@ class Worker(threading.Thread):
         command, begun = self._task
         spared = self._spare((DELTA, RECONCILE, FULL) if command.verb == RESYNC else (DELTA, RECONCILE))
         try:
-            ended = begun.step(self._clock.now())
+            ended = begun.step(self._clock.monotonic())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
             self._tell(error, job=command.verb)
             ended = Ended(state=CommandState.FAILED, exit_code=1, text=f"failed: {error}")
@@ -237,10 +246,10 @@ class Worker(threading.Thread):
         """Do not run them, whose work is done by another one; returns those that were due."""
         return [job for job in jobs if self._due.pop(job, None) is not None]
 
-    def _announce_again(self, spared: Iterable[str]) -> None:
-        """When what was due and spared comes next: `status` shows it, and `health` sees that the worker lives."""
+    def _announce_again(self, jobs: Iterable[str]) -> None:
+        """When they come next: `status` shows it, and `health` sees that the worker lives."""
         try:
-            for job in spared:
+            for job in jobs:
                 if job in self.jobs.triggers:
                     self._announce(job)
         except LedgerError as error:
@@ -281,7 +290,7 @@ class Worker(threading.Thread):
 
     def _cannot(self, error: LedgerError) -> None:
         """The ledger cannot be used: told once, then hourly. An error at every interval would fill the disk, too."""
-        now, told = self._clock.now(), self._unusable
+        now, told = self._clock.monotonic(), self._unusable
         if told is None or told[0] is not type(error) or now - told[1] >= REMIND_AFTER:
             self._unusable = (type(error), now)
             self._log.emit(events.LEDGER_FAILED, text=error.message, fix=error.hint)

@@ -23,11 +23,11 @@ class Task(Protocol):
     """What it waits for, in words."""
 
     def step(self, now: float) -> Ended | None:
-        """Go on. None: it has to wait; call again after a delta interval."""
+        """Go on; `now` is monotonic. None: it has to wait; call again after a delta interval."""
 
 
 def task(verb: str, arguments: Arguments, sync: OperatorSync, *, now: float, asked: str) -> Task:
-    """The command by name. Raises ValueError for one that a newer version asked for."""
+    """The command by name; `now` is monotonic. Raises ValueError for one that a newer version asked for."""
     if verb == RESYNC:
         allowance = Allowance(
             withdrawals=_number(arguments, "allow_withdrawal"), adopt=_number(arguments, "adopt")

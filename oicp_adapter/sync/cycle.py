@@ -33,8 +33,6 @@ from oicp_adapter.telemetry.log import EventLog
 
 Mapper = Callable[[list[SourceRecord], float, Mapping[str, tuple[ConnectorState, ...]]], MappedFleet]
 """(records, now, remembered connector states) → the mapped fleet."""
-LONGEST_WAIT = 86_400.0
-"""Seconds; no wait that is meant is longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +86,7 @@ class OperatorSync:
         self._ledger = ledger
         self._clock = clock
         self._decider = decider
+        self._publisher = publisher
         self._full_loader = full_loader
         self._policy = policy
         self._unknown_after = policy.unknown_after
@@ -237,8 +236,8 @@ class OperatorSync:
         elif waits_anew and work.state.full_doubt_since is not None and changed:
             work.state = replace(work.state, full_doubt_since=now)  # what appears meanwhile has to wait, too
         if anew:
-            changed.update(self._pull_back(work, now, after_jump=not started))
-        if changed or picture.open_pushes:
+            changed.update(self._pull_back(work, now, missing_anew=not started))
+        if changed or picture.open_pushes or (anew and work.state != picture.state):
             self._ledger.interrupted(picture.open_pushes, changed.values(), work.state, now=now)
         self._last_times = times  # not before: on a full disk the next cycle is still the first
         if picture.open_pushes:
@@ -262,14 +261,21 @@ class OperatorSync:
             return True
         return False
 
-    def _pull_back(self, work: Work, now: float, *, after_jump: bool) -> dict[str, EvseRow]:
-        changed = {}
+    def _pull_back(self, work: Work, now: float, *, missing_anew: bool) -> dict[str, EvseRow]:
+        changed, delivery = {}, self._publisher.policy
         for key, row in work.rows.items():
-            after = pulled_back(row, now=now, longest_wait=LONGEST_WAIT, missing_anew=after_jump)
+            after = pulled_back(
+                row,
+                now=now,
+                settle=delivery.settle,
+                first_retry=delivery.quarantine_first_retry,
+                longest_retry=delivery.quarantine_longest_retry,
+                missing_anew=missing_anew,
+            )
             if after is not row:
                 changed[key] = after
         work.rows.update(changed)
-        work.state = pulled_back_state(work.state, now=now, longest_wait=LONGEST_WAIT)
+        work.state = pulled_back_state(work.state, now=now)
         return changed
 
     def _observe(

@@ -205,7 +205,9 @@ def ailing(
     records = list(jobs)
     signs = [running_since, last_push]
     signs += [at for job in records for at in (job.succeeded_at, job.failed_at)]
-    alive = max(at for at in signs if at is not None)
+    alive = max(
+        (at for at in signs if at is not None and at <= now), default=now
+    )  # later ones: a clock put back
     due = min((job.next_run_at for job in records if job.next_run_at is not None), default=alive)
     if now - max(alive, due) <= patience:
         return None

@@ -43,7 +43,7 @@ class Publisher:
     ) -> None:
         self._pusher = Pusher(hub=hub, ledger=ledger, clock=clock, policy=policy)
         self._clock = clock
-        self._policy = policy
+        self.policy = policy
         self._stopping = stopping
         self._progress = progress
         self._suspects: dict[str, int] = {}
@@ -53,7 +53,7 @@ class Publisher:
 
     def publish(self, plan: Plan, work: Work, *, probe: bool = False) -> None:
         """Send a plan's changes. `probe`: Hubject failed lately, so the first request holds one record."""
-        search = _Search(self._pusher, work, until=self._clock.monotonic() + self._policy.search_for)
+        search = _Search(self._pusher, work, until=self._clock.monotonic() + self.policy.search_for)
         self._line_up(plan, search, probe=probe)
         while work.stopped_by is None and not self._stopping():
             bundle = search.next(self._clock.monotonic())
@@ -92,7 +92,7 @@ class Publisher:
         size = bundle_size(
             len(plan.changes),
             round_trip=self._pusher.round_trip,
-            calls_per_minute=self._policy.calls_per_minute,
+            calls_per_minute=self.policy.calls_per_minute,
         )
         retries = [change for change in plan.changes if change.kind is Kind.QUARANTINE]
         others = [change for change in plan.changes if change.kind is not Kind.QUARANTINE]

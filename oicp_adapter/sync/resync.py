@@ -31,7 +31,7 @@ class Ended:
 
 
 class Resync:
-    """One manual resync in progress; `step` until it returns an end."""
+    """One manual resync in progress; `step` until it returns an end. Its times are monotonic."""
 
     def __init__(self, sync: OperatorSync, allowance: Allowance, *, now: float, asked: str) -> None:
         self._sync = sync

@@ -79,8 +79,8 @@ RECOVERED = _warning(
 
 CLOCK_JUMPED = _warning(
     "daemon.clock_jumped",
-    "The wall clock jumped by so many seconds between two cycles. Times in the ledger are pulled back to now, and "
-    "what was in doubt waits for settle anew.",
+    "The wall clock jumped by so many seconds between two cycles. Times in the ledger are pulled back to now, what was "
+    "in doubt waits for settle anew, and no other wait is longer than it would be from now on.",
     "Let a time service keep the clock; nothing else is needed.",
 )
 LEDGER_DISTRUSTED = _warning(

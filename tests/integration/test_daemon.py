@@ -394,6 +394,38 @@ def test_a_clock_that_is_put_back_does_not_stop_the_jobs_until_it_is_there_again
     assert room.script.ran == ["delta"]
 
 
+def test_after_a_clock_was_put_back_the_next_runs_are_told_anew() -> None:
+    # `status` promises the next reconciliation in an hour and five minutes, and `health` believes it.
+    room = Room(delta=[None])
+    room.triggers = {DELTA: Every(10), RECONCILE: Every(300)}
+    worker = room.worker()
+    worker.poke(DELTA)
+    worker.run()
+    first = {record.job: record.next_run_at for record in room.ledger.jobs()}
+    room.clock.wall -= 3600
+    worker.rescheduled()
+    worker._step()
+    assert {record.job: record.next_run_at for record in room.ledger.jobs()} == {
+        job: (at or 0.0) - 3600 for job, at in first.items()
+    }
+
+
+def test_a_ledger_that_fails_is_told_again_within_the_hour_whatever_the_clock_does() -> None:
+    # The clock is put back by a day, and the reminder of a full disk comes in a day.
+    room = Room(delta=[FULL_DISK, FULL_DISK, FULL_DISK, None])
+
+    def set_back(_job: str) -> None:
+        worker.poke(DELTA)
+        room.clock.step(3600)
+        room.clock.wall -= 86_400
+
+    room.script.before = set_back
+    worker = room.worker()
+    worker.poke(DELTA)
+    worker.run()
+    assert len(room.lines.of("ledger.failed")) == 3
+
+
 def test_the_upkeep_is_a_job_of_its_own_that_may_fail() -> None:
     # With full loads once a week history is bounded once a week; or a full load fails because of old history.
     room = Room(full=[None], upkeep=[RuntimeError("boom"), None])

@@ -286,3 +286,12 @@ def test_a_job_that_is_not_due_is_not_late(
     ]
     found = ailing(jobs, running_since=T0 - 9000, last_push=last_push, patience=300, now=T0)
     assert (found is None) == healthy
+
+
+@pytest.mark.parametrize(("due", "healthy"), [(T0 + 10, True), (T0 - 299, True), (T0 - 301, False)])
+def test_what_happened_by_a_clock_that_was_ahead_is_no_sign_of_life(due: float, healthy: bool) -> None:
+    # The clock is put back by an hour, the daemon hangs, and it is called healthy until the hour is over.
+    jobs = [JobRecord(job="delta", succeeded_at=T0 + 3600, next_run_at=due)]
+    found = ailing(jobs, running_since=T0 - 9000, last_push=T0 + 3600, patience=300, now=T0)
+    assert (found is None) == healthy
+    assert ailing([JobRecord(job="delta")], running_since=T0 + 3600, patience=300, now=T0) is None
