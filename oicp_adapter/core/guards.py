@@ -1,8 +1,8 @@
-"""What no plan may do by accident: withdraw many EVSEs, or turn a fleet to Unknown (P4). Pure.
+"""What no plan may do by accident: withdraw many EVSEs, or begin without knowing what it deletes (P4). Pure.
 
-The danger: an export that lost a region, a wrong vocabulary, a stuck clock. Each guard looks at the
-finished plan and answers with a `Refusal`: the text and the override an operator needs at 03:00. What it
-withholds stays at Hubject as last acknowledged; everything else flows.
+The danger: an export that lost a region, a ledger that was lost. Each guard looks at the finished plan and answers with
+a `Refusal`: the text and the override an operator needs at 03:00. What it withholds stays at Hubject as last
+acknowledged; everything else flows. The mass guard has a module of its own, `oicp_adapter.core.mass`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from oicp_adapter.core.model import Cause, EvseStatus
-from oicp_adapter.core.plan import Change, FullLoadPlan, Plan
+from oicp_adapter.core.plan import FullLoadPlan
 from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence
 
 SHOWN_KEYS = 5
@@ -112,7 +112,7 @@ def withdrawal_guard(
         text=(
             f"{len(fresh)} EVSEs would leave the drivers' maps"
             + (f" ({earlier} more did within 7 days)" if earlier else "")
-            + f": {total} of {base} is more than {policy.withdrawal_share:.0%}. Withheld: {_some(names)}"
+            + f": {total} of {base} is more than {policy.withdrawal_share:.0%}. Withheld: {some(names)}"
         ),
         hint=(
             "if the source is wrong, repair it; if they are really gone: "
@@ -120,88 +120,6 @@ def withdrawal_guard(
         ),
         keys=tuple(sorted(fresh)),
     )
-
-
-def mass_unknown(plan: Plan, rows: dict[str, EvseRow], policy: GuardPolicy) -> list[Change]:
-    """The changes to Unknown by staleness or unmapped values, if they are too many at once; else none."""
-    suspects = [
-        change
-        for change in plan.changes
-        if change.status is EvseStatus.UNKNOWN and _turns_unknown(rows[change.key])
-    ]
-    turning = _turning(suspects, rows)
-    if turning <= policy.mass_count or turning <= policy.mass_share * published(rows.values()):
-        return []
-    return suspects
-
-
-def _turning(suspects: list[Change], rows: dict[str, EvseRow]) -> int:
-    """How many they are with those in doubt, whose turn comes after settle: in parts they would all pass."""
-    if not suspects:
-        return 0
-    now = {change.key for change in suspects}
-    return len(now) + sum(
-        1
-        for row in rows.values()
-        if row.in_doubt_since is not None and row.key not in now and row.wanted and _turns_unknown(row)
-    )
-
-
-def _turns_unknown(row: EvseRow) -> bool:
-    return (
-        row.desired is EvseStatus.UNKNOWN
-        and row.held
-        and row.status is not EvseStatus.UNKNOWN
-        and row.cause is not Cause.REPORTED
-    )
-
-
-def mass_guard(
-    suspects: list[Change],
-    rows: dict[str, EvseRow],
-    policy: GuardPolicy,
-    *,
-    now: float,
-    since: float,
-) -> Refusal | None:
-    """Staleness passes after `mass_stale_after`; unmapped values only when a person corrects them."""
-    believed = now - since >= policy.mass_stale_after
-    keys = tuple(
-        change.key for change in suspects if not (believed and rows[change.key].cause is Cause.STALE)
-    )
-    if not keys:
-        return None
-    unmapped = [rows[key] for key in keys if rows[key].cause is Cause.UNMAPPED]
-    if unmapped:
-        values = sorted({row.value for row in unmapped})
-        why = f"{len(unmapped)} by values no table knows ({_some(values)})"
-        hint = (
-            "repair the export, or correct `vocabulary` or `mapping.overrides` and reload the daemon (SIGHUP); "
-            "then it passes by itself"
-        )
-    else:
-        minutes = policy.mass_stale_after / 60
-        why = "by missing signs of life"
-        hint = f"check the backend's heartbeats; it is believed if it lasts {minutes:.0f} min"
-    return Refusal(
-        guard=Guard.MASS_UNKNOWN,
-        text=f"{_turning(suspects, rows)} of {published(rows.values())} published EVSEs would turn to Unknown, {why}",
-        hint=hint,
-        keys=keys,
-    )
-
-
-def with_all_unmapped(refusal: Refusal, plan: Plan, rows: dict[str, EvseRow]) -> Refusal:
-    """While the mass guard stands against unmapped values, none is published: not what is new, nor what Hubject holds
-    as EvseNotFound. They are no loss to drivers and so not counted, but the same mistake."""
-    if not any(rows[key].cause is Cause.UNMAPPED for key in refusal.keys):
-        return refusal
-    others = [
-        change.key
-        for change in plan.changes
-        if change.status is EvseStatus.UNKNOWN and rows[change.key].cause is Cause.UNMAPPED
-    ]
-    return msgspec.structs.replace(refusal, keys=tuple(sorted({*refusal.keys, *others})))
 
 
 def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
@@ -224,7 +142,7 @@ def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
         text=(
             ("nothing is published" if len(new) == len(wanted) else "nothing new is published")
             + f": this would be the first load, and {len(unmapped)} of {len(wanted)} EVSEs "
-            f"report values no table knows: {_some(values)}"
+            f"report values no table knows: {some(values)}"
         ),
         hint="check `vocabulary`, or map the values under `mapping.overrides`",
         keys=tuple(row.key for row in new),
@@ -272,7 +190,8 @@ def forgettable(row: EvseRow, *, now: float) -> bool:
     )
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first of them, and how many more there are."""
     shown = ", ".join(names[:SHOWN_KEYS])
     more = len(names) - SHOWN_KEYS
     return f"{shown} and {more} more" if more > 0 else shown

@@ -14,11 +14,9 @@ from oicp_adapter.core.guards import (
     GuardPolicy,
     Refusal,
     first_run_guard,
-    mass_guard,
-    mass_unknown,
-    with_all_unmapped,
     withdrawal_guard,
 )
+from oicp_adapter.core.mass import mass_guard, mass_unknown, with_all_unmapped
 from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.unusable import unusable_guard
