@@ -18,12 +18,15 @@ import msgspec
 from oicp_adapter import __version__
 from oicp_adapter.core.model import ActionType
 from oicp_adapter.errors import CertificateError, ConfigurationError
+from oicp_adapter.hub.binding import ProcessIds, bound
 from oicp_adapter.hub.failures import failed
+from oicp_adapter.hub.notices import Notices
 from oicp_adapter.hub.options import HubOptions
 from oicp_adapter.hub.pacing import Pacer
-from oicp_adapter.hub.retry import OnRetry, push_with_retries
+from oicp_adapter.hub.retry import push_with_retries
 from oicp_adapter.hub.tls import build_context
-from oicp_adapter.hub.transport import Deadline, Wire, transport
+from oicp_adapter.hub.transport import transport
+from oicp_adapter.hub.wire import Wire
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.endpoints import PUSH_EVSE_STATUS, url
 from oicp_adapter.oicp.interpret import interpret
@@ -52,7 +55,7 @@ class HubClient:
         *,
         clock: Clock,
         stopping: Callable[[], bool] = lambda: False,
-        on_retry: OnRetry | None = None,
+        notices: Notices | None = None,
         files_later: bool = False,
     ) -> None:
         """Raises ConfigurationError for an unusable address, CertificateError for unusable TLS files.
@@ -62,9 +65,10 @@ class HubClient:
         _check_address(options)
         self._options = options
         self._clock = clock
-        self._on_retry = on_retry
+        self._notices = notices or Notices()
         self._pacer = Pacer(options.calls_per_minute, clock=clock, stopping=stopping)
-        self._deadline = Deadline(clock)
+        self._wire = Wire(clock)
+        self._process_ids = ProcessIds()
         self._context: ssl.SSLContext | None = None if files_later else self._load_context()
         self._client: httpx.Client | None = None
 
@@ -84,7 +88,7 @@ class HubClient:
             options=self._options,
             clock=self._clock,
             may_send=self._pacer.wait,
-            on_retry=self._on_retry,
+            on_retry=self._notices.retried,
         )
 
     def close(self) -> None:
@@ -94,11 +98,10 @@ class HubClient:
             self._client = None
 
     def _attempt(self, request: PushRequest, encoded: Body) -> Answer:
-        wire = Wire(self._clock)
-        clean = False
+        wire, clean = self._wire, False
         try:
-            answer = self._exchange(request, encoded, wire)
-            clean = _leaves_connection_usable(answer)
+            answer = self._bound(self._exchange(request, encoded))
+            clean = _leaves_connection_usable(answer) and wire.idle
         except CertificateError as error:
             answer = Answer(reaction=Reaction.STOPPED, text=error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001 - what may have been sent must never be lost
@@ -108,14 +111,22 @@ class HubClient:
                 self.close()
         if answer.reaction is Reaction.STOPPED:
             self._context = None  # read the files anew: they may be renewed before the next probe
-        if answer.reaction is Reaction.THROTTLED:
-            self._pacer.hold(answer.retry_after or 0.0)
         return msgspec.structs.replace(answer, duration=wire.seconds())
 
-    def _exchange(self, request: PushRequest, encoded: Body, wire: Wire) -> Answer:
-        """One request and its answer. Raises whatever goes wrong on the way."""
+    def _bound(self, answer: Answer) -> Answer:
+        """The answer as far as it is that of this request."""
+        if answer.reaction is Reaction.THROTTLED:
+            self._pacer.hold(answer.retry_after or 0.0)  # whichever request it answers
+        if self._process_ids.news(answer.process_id):
+            self._notices.process_ids_alike(answer)
+        repeated = self._process_ids.repeated(answer.process_id)
+        return bound(answer, self._wire.exchange(), repeated=repeated)
+
+    def _exchange(self, request: PushRequest, encoded: Body) -> Answer:
+        """One request and what was answered. Raises whatever goes wrong on the way."""
         options = self._options
         total = options.full_load_timeout if request.action is ActionType.FULL_LOAD else options.timeout
+        self._wire.begin(total)
         client = self._connected()
         message = client.build_request(
             "POST",
@@ -123,9 +134,8 @@ class HubClient:
             content=encoded,
             headers={"Content-Length": str(encoded.length)},
             timeout=httpx.Timeout(total, connect=options.connect_timeout),
-            extensions={"trace": wire},
+            extensions={"trace": self._wire},
         )
-        self._deadline.start(total)
         response = client.send(message, stream=True)
         try:
             content = _content(response, limit=_LIMIT + _LIMIT_PER_RECORD * len(request.records))
@@ -148,7 +158,7 @@ class HubClient:
             self.close()
             self._context = self._load_context()
         if self._client is None:
-            carrier = transport(context=self._context, proxy=self._options.proxy, deadline=self._deadline)
+            carrier = transport(context=self._context, proxy=self._options.proxy, wire=self._wire)
             self._client = httpx.Client(transport=carrier, headers=_HEADERS, trust_env=False)
         return self._client
 

@@ -10,6 +10,7 @@ import socket
 import struct
 import uuid
 import zlib
+from collections import deque
 from typing import Any
 
 from aiohttp import web
@@ -39,6 +40,8 @@ class Connection(RequestHandler):
         self.clock = self._loop.time
         self.first_byte: float | None = None
         self.call: Call | None = None
+        self.process_ids: deque[str] = deque(maxlen=2)
+        """Of the last answers."""
         self.lost = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
@@ -140,16 +143,33 @@ class Exchange:
             return b""  # will be refused as what it is: not JSON
 
     async def send(
-        self, answer: Answer, process_id: str | None, *, pause: float | None = None
+        self, answer: Answer, process_id: str | None, *, pause: float | None = None, twice: bool = False
     ) -> web.StreamResponse:
-        """Send an answer whole, or one byte at a time with a pause in between."""
+        """Send an answer whole, or one byte at a time with a pause in between; or twice, in one piece."""
         headers = {"Content-Type": answer.content_type, "Server": "nginx", **answer.headers}
         if process_id:
             headers["Process-ID"] = process_id
+            self.connection.process_ids.append(process_id)
         response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
         response.content_length = len(answer.body)
         if headers.get("Connection") == "close":
             response.force_close()
+        if twice:
+            self._cork(True)
+        await self._write(response, answer, pause=pause)
+        if twice and self.request.transport is not None:
+            self.request.transport.write(_written(response, answer))
+            self._cork(False)
+        self.end()
+        return response
+
+    def _cork(self, on: bool) -> None:
+        """Hold back what is written, so that it arrives as one piece (Linux only)."""
+        raw = self.request.transport.get_extra_info("socket") if self.request.transport else None
+        if raw is not None and hasattr(socket, "TCP_CORK"):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+    async def _write(self, response: web.StreamResponse, answer: Answer, *, pause: float | None) -> None:
         await response.prepare(self.request)
         pieces = [answer.body] if pause is None else [answer.body[i : i + 1] for i in range(len(answer.body))]
         for piece in pieces:
@@ -158,8 +178,12 @@ class Exchange:
             if piece:
                 await response.write(piece)
         await response.write_eof()
-        self.end()
-        return response
+
+    def last_process_id(self) -> str | None:
+        """Of the last answer on this connection; None until two different ones were given on it: before that nobody
+        can tell a stale one."""
+        given = self.connection.process_ids
+        return given[-1] if len(set(given)) > 1 else None
 
     async def wait(self, seconds: float) -> None:
         """Latency; cut short when the simulator stops."""
@@ -190,6 +214,13 @@ class Exchange:
     def end(self) -> None:
         """The request is over; the next byte begins another."""
         self.connection.end_request()
+
+
+def _written(response: web.StreamResponse, answer: Answer) -> bytes:
+    """The bytes of an answer that aiohttp has sent already."""
+    lines = [f"HTTP/1.1 {response.status} {response.reason}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + answer.body
 
 
 def new_process_id(answer: Answer) -> str | None:

@@ -24,6 +24,8 @@ FaultKind = Literal[
     "hang",
     "late_apply",
     "drip",
+    "answered_twice",
+    "stale_answer",
     "garbage_html",
     "garbage_truncated",
     "garbage_empty",
@@ -47,7 +49,14 @@ FaultKind = Literal[
 Endpoint = Literal["status", "data", "pull-by-operator", "pull-by-id"]
 
 FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
-_APPLIED_BY_DEFAULT = {"drop_after_apply", "drip", "garbage_html", "garbage_truncated", "garbage_empty"}
+_APPLIED_BY_DEFAULT = {
+    "drop_after_apply",
+    "drip",
+    "answered_twice",
+    "garbage_html",
+    "garbage_truncated",
+    "garbage_empty",
+}
 _LATENCY = {"latency_before_apply", "latency_after_apply"}
 
 

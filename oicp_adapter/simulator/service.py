@@ -151,9 +151,12 @@ class Service:
         replaced = answer_of(fault, push, exchange.request.raw_path, hub.clock())
         if replaced is not None:
             return await self._finish(exchange, work, Verdict(replaced, applied))
-        if fault.kind == "drip":
+        if fault.kind in ("drip", "answered_twice"):
             true = verdict or Verdict(answers.success())
-            return await self._finish(exchange, work, true, pause=fault.seconds or 0.0)
+            pause = (fault.seconds or 0.0) if fault.kind == "drip" else None
+            return await self._finish(exchange, work, true, pause=pause, twice=fault.kind == "answered_twice")
+        if fault.kind == "stale_answer":
+            return await self._repeat(exchange, work, body, applied)
         await self._after(exchange, work)
         self._note(exchange, work, None, applied)
         if fault.kind == "late_apply" and push is not None:
@@ -161,6 +164,15 @@ class Service:
             self._schedule(Late(due, work.partner, push, work.strike.names))
         waits = fault.kind == "hang" or (fault.kind == "late_apply" and fault.connection == "hang")
         return await exchange.hang() if waits else exchange.drop()
+
+    async def _repeat(
+        self, exchange: Exchange, work: Work, body: bytes, applied: Applied | None
+    ) -> web.StreamResponse:
+        """The answer of an earlier request in place of this one's. Without an earlier one: the true answer."""
+        if process_id := exchange.last_process_id():
+            stale = Verdict(answers.success(), applied)
+            return await self._finish(exchange, work, stale, process_id=process_id)
+        return await self._finish(exchange, work, await _work(len(body), lambda: self._decide(work, body)))
 
     async def _after(self, exchange: Exchange, work: Work) -> None:
         """Latency after applying, and one turn of the loop in which a parallel request's first byte is
@@ -171,12 +183,19 @@ class Service:
         await asyncio.sleep(0)
 
     async def _finish(
-        self, exchange: Exchange, work: Work, verdict: Verdict, *, pause: float | None = None
+        self,
+        exchange: Exchange,
+        work: Work,
+        verdict: Verdict,
+        *,
+        pause: float | None = None,
+        twice: bool = False,
+        process_id: str | None = None,
     ) -> web.StreamResponse:
         await self._after(exchange, work)
-        process_id = new_process_id(verdict.answer)
+        process_id = process_id or new_process_id(verdict.answer)
         self._note(exchange, work, verdict.answer, verdict.applied, process_id)
-        return await exchange.send(verdict.answer, process_id, pause=pause)
+        return await exchange.send(verdict.answer, process_id, pause=pause, twice=twice)
 
     def _note(
         self,

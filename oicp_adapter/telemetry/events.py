@@ -215,6 +215,12 @@ HUB_CODE_UNKNOWN = _warning(
     "Hubject answered a code this program does not know; treated as refused.",
     "Report it with the Process-ID.",
 )
+HUB_PROCESS_IDS_ALIKE = _warning(
+    "hub.process_ids_alike",
+    "Every answer so far carried the same Process-ID, so a second copy of an old answer could not be told by it. Told "
+    "once; it ends with the first different one.",
+    "Hubject gives each call its own: look at what answers in its place (a gateway, a stand-in).",
+)
 HUB_STOPPED = _error(
     "hub.stopped",
     "Hubject rejects this operator as a whole (certificate, contract, allow-list, wrong path). Pushing "

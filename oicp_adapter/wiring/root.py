@@ -31,7 +31,6 @@ from oicp_adapter.sync.facts import standstill, time_text, unread
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.work import Progress, no_progress
-from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
 from oicp_adapter.wiring.certificates import Certificates
 from oicp_adapter.wiring.parts import (
@@ -45,6 +44,7 @@ from oicp_adapter.wiring.parts import (
     source_of,
     triggers_of,
 )
+from oicp_adapter.wiring.telling import LoggedNotices
 
 if TYPE_CHECKING:
     from oicp_adapter.ports import Hub
@@ -300,22 +300,10 @@ class Wiring:
         )
 
     def _hub(self, key: str, *, files_later: bool = False) -> HubClient:
-        log = self._log.bind(operator=key)
-
-        def on_retry(answer: Answer, wait: float) -> None:
-            log.emit(
-                events.PUSH_RETRIED,
-                text=answer.text,
-                code=answer.code or None,
-                http_status=answer.http_status,
-                process_id=answer.process_id,
-                wait=round(wait, 2),
-            )
-
         return HubClient(
             hub_options(self.settings, key),
             clock=self._clock,
             stopping=self._stop.is_set,
-            on_retry=on_retry,
+            notices=LoggedNotices(self._log.bind(operator=key)),
             files_later=files_later,
         )

@@ -66,6 +66,9 @@ def come_to(action: str, operator: Wired) -> dict[str, str]:
     now = operator.clock.now()
     operator.ledger.save((), OperatorState(baseline="adopted", baseline_at=now))
     fleet = {"E3": "AVAILABLE"}
+    for value in ("CHARGING", "AVAILABLE"):  # Hubject's answers have two different Process-IDs by then
+        operator.has({"E3": value})
+        assert operator.sync.delta().exit_code == 0
     before = fleet if action == "insert" else {"E1": "AVAILABLE", "E2": "AVAILABLE", **fleet}
     operator.has(before)
     assert operator.sync.delta().exit_code == 0

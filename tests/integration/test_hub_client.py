@@ -235,7 +235,7 @@ def test_a_peer_that_stops_reading_is_given_up_at_the_deadline() -> None:
     # A full load into a stuck proxy: part of it may have gone on.
     def stuck(connection: socket.socket) -> None:
         connection.recv(1)
-        done.wait(5)
+        done.wait(60)
 
     done = threading.Event()
     with (
@@ -247,7 +247,7 @@ def test_a_peer_that_stops_reading_is_given_up_at_the_deadline() -> None:
         took = time.monotonic() - began
         done.set()
     assert answer.reaction is Reaction.IN_DOUBT
-    assert took < 2.0
+    assert took < 5.0  # the peer would let it wait for ever
 
 
 def test_a_full_load_has_a_deadline_of_its_own() -> None:

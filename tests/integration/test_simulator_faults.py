@@ -81,6 +81,8 @@ ELSEWHERE = {
     "hang",
     "late_apply",
     "drip",
+    "answered_twice",
+    "stale_answer",
 }
 
 
@@ -227,6 +229,42 @@ def test_a_dripping_answer_outlives_a_timeout_per_read(sim: Simulator) -> None:
     answer = push(sim, timeout=0.5)
     assert answer.json()["Result"] is True
     assert answer.elapsed.total_seconds() > 0.1
+    assert held(sim) == NEW
+
+
+def test_an_answer_can_come_twice_in_one_piece(sim: Simulator) -> None:
+    # In two pieces a client may have gone on before the second, and the test proves nothing.
+    sim.faults.add(Fault(kind="answered_twice", count=1))
+    content = msgspec.json.encode(message(NEW))
+    address = httpx.URL(sim.base_url)
+    head = f"POST {address.path}{PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((address.host, address.port), timeout=5) as client:
+        client.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        received = client.recv(65536)
+    first, second = received[: len(received) // 2], received[len(received) // 2 :]
+    assert first == second
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert first.endswith(b"}")
+    assert held(sim) == NEW
+
+
+@pytest.mark.parametrize("apply", [None, True])
+def test_a_stale_answer_is_the_last_one_of_its_connection(sim: Simulator, apply: bool | None) -> None:
+    # What it says was true of the request before.
+    def pushed(status: str) -> str:
+        return str(client.post(sim.base_url + PATH, json=message(status)).headers["Process-ID"])
+
+    with httpx.Client(verify=PLAIN) as client:
+        earlier = [pushed(OLD), pushed(OLD)]
+        sim.faults.add(Fault(kind="stale_answer", apply=apply, count=1))
+        assert pushed(NEW) == earlier[1] != earlier[0]
+    assert held(sim) == (NEW if apply else OLD)
+
+
+def test_without_two_answers_to_tell_apart_a_stale_answer_is_the_true_one(sim: Simulator) -> None:
+    # As long as all Process-IDs are alike no client can know better.
+    sim.faults.add(Fault(kind="stale_answer"))
+    assert push(sim, NEW).json()["Result"] is True
     assert held(sim) == NEW
 
 

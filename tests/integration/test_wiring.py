@@ -18,13 +18,15 @@ import pytest
 from oicp_adapter.core.evse_pattern import parse_evse_pattern
 from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.ids import parse_prefix
-from oicp_adapter.core.model import EvseStatus
+from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Missing, PlanPolicy
 from oicp_adapter.core.rules import MappingRules, OverrideRule
 from oicp_adapter.core.vocabulary import Target
 from oicp_adapter.hub import HubOptions, TlsOptions
 from oicp_adapter.ledger.sqlite import SqliteStore
+from oicp_adapter.oicp.answers import Reaction
 from oicp_adapter.oicp.endpoints import BASE_URLS
+from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.ports import Clock
 from oicp_adapter.settings import Settings
 from oicp_adapter.settings.tree import dotted, leaves
@@ -37,6 +39,7 @@ from oicp_adapter.sync.work import DeliveryPolicy
 from oicp_adapter.wiring import Wiring, configure_log, parts, reading_anew, root
 from tests.fakes.clock import HurriedClock, ManualClock
 from tests.fakes.log import Lines, collecting
+from tests.fakes.raw_server import RawServer, http, keeping
 
 Table: TypeAlias = dict[str, Any]
 Places: TypeAlias = dict[str, object]
@@ -354,3 +357,19 @@ def test_a_stop_after_a_push_begins_no_other_and_a_retry_is_told(tmp_path: Path)
             report = sync.delta()
     assert (report.requests, report.acked, report.failures) == (1, 1, [])
     assert len(lines.of("push.retried")) == 1
+
+
+def test_a_hubject_whose_process_ids_are_all_alike_is_told_of(tmp_path: Path) -> None:
+    # Nobody would know that a copy of an old answer cannot be told from a new one there.
+    table, lines = _base(), Lines()
+    _put(table, "ledger.url", f"sqlite:///{tmp_path / 'ledger.db'}")
+    alike = http(200, b'{"Result":true,"StatusCode":{"Code":"000"}}', headers="Process-ID: p-1\r\n")
+    request = PushRequest(action=ActionType.UPDATE, operator_id="DE*SLB", operator_name="S", records=[])
+    with RawServer(keeping(alike)) as server:
+        table["hubject"] = {"base_url": server.base_url}
+        with Wiring(Settings(table), clock=HurriedClock(), log=collecting(lines)) as wiring:
+            hub = wiring._hub(OPERATOR)
+            assert {hub.push(request).reaction for _ in range(3)} == {Reaction.APPLIED}
+            hub.close()
+    (line,) = lines.of("hub.process_ids_alike")
+    assert (line["operator"], line["process_id"]) == (OPERATOR, "p-1")

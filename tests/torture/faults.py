@@ -25,6 +25,9 @@ LOST: tuple[Fault, ...] = (
     Fault(kind="drop_after_apply"),
     Fault(kind="late_apply", seconds=1.0, connection="drop"),
     Fault(kind="late_apply", seconds=LATEST, connection="drop"),
+    Fault(kind="answered_twice"),
+    Fault(kind="stale_answer"),
+    Fault(kind="stale_answer", apply=True),
     Fault(kind="garbage_html"),
     Fault(kind="garbage_html", apply=False),
     Fault(kind="garbage_truncated"),
@@ -34,7 +37,7 @@ LOST: tuple[Fault, ...] = (
     Fault(kind="http_error", status=504, apply=True, empty_reason=True),
     Fault(kind="request_timeout", apply=True),
 )
-"""No readable answer, at once."""
+"""No readable answer, or none that is bound to the request, at once."""
 SLOW: tuple[Fault, ...] = (
     Fault(kind="hang"),
     Fault(kind="hang", apply=True),

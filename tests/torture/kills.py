@@ -50,6 +50,8 @@ LOST = (
     Fault(kind="late_apply", seconds=0.5),
     Fault(kind="hang", apply=True),
     Fault(kind="garbage_truncated"),
+    Fault(kind="answered_twice"),
+    Fault(kind="stale_answer"),
     Fault(kind="internal_error"),
 )
 TAKES = (

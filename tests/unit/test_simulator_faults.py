@@ -27,6 +27,8 @@ TIME_AND_CONNECTION = {
     "hang",
     "late_apply",
     "drip",
+    "answered_twice",
+    "stale_answer",
 }
 
 
