@@ -157,7 +157,7 @@ class _Errand:
 
         options = [
             f"--{name.replace('_', '-')} {self._arguments[name]}"
-            for name in ("adopt", "allow_withdrawal")
+            for name in ("adopt", "allow_withdrawal", "allow_unknown")
             if self._arguments.get(name) is not None
         ]
         if options or self._verb == DISTRUST:

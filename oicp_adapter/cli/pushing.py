@@ -121,6 +121,15 @@ def resync(
             min=1, metavar="N", help="Let at most N EVSEs leave the drivers' maps, in this run only."
         ),
     ] = None,
+    allow_unknown: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Let at most N EVSEs that are silent or cannot be read turn to Unknown (or OutOfService), in this run "
+            "only.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do; send nothing.")] = False,
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Hand it to the running daemon and do not follow it.")
@@ -133,9 +142,11 @@ def resync(
     """
     settings = settings_of(context, config)
     keys = chosen(settings, operator)
-    if len(keys) > 1 and (adopt is not None or allow_withdrawal is not None):
+    arguments = {"adopt": adopt, "allow_withdrawal": allow_withdrawal, "allow_unknown": allow_unknown}
+    if len(keys) > 1 and any(number is not None for number in arguments.values()):
         talk(
-            "oicp-adapter: --adopt and --allow-withdrawal need one OPERATOR; the file has: " + ", ".join(keys)
+            "oicp-adapter: --adopt, --allow-withdrawal and --allow-unknown need one OPERATOR; the file has: "
+            + ", ".join(keys)
         )
         return 2
     if dry_run:
@@ -143,14 +154,11 @@ def resync(
 
         return for_each(
             keys,
-            lambda key: preview(
-                settings, key, adopt=adopt, allow_withdrawal=allow_withdrawal, as_json=as_json
-            ),
+            lambda key: preview(settings, key, **arguments, as_json=as_json),
             as_json=as_json,
         )
     from oicp_adapter.cli.following import ask
 
-    arguments = {"adopt": adopt, "allow_withdrawal": allow_withdrawal}
     return for_each(
         keys,
         lambda key: ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json),

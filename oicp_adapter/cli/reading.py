@@ -52,19 +52,29 @@ def plan(
     settings = settings_of(context, config)
     return for_each(
         chosen(settings, operator),
-        lambda key: preview(settings, key, adopt=None, allow_withdrawal=None, as_json=as_json),
+        lambda key: preview(
+            settings, key, adopt=None, allow_withdrawal=None, allow_unknown=None, as_json=as_json
+        ),
         as_json=as_json,
     )
 
 
 def preview(
-    settings: Settings, key: str, *, adopt: int | None, allow_withdrawal: int | None, as_json: bool
+    settings: Settings,
+    key: str,
+    *,
+    adopt: int | None,
+    allow_withdrawal: int | None,
+    allow_unknown: int | None,
+    as_json: bool,
 ) -> tuple[int, Facts]:
     """Show one operator's plan, or leave that to `--json`; returns the exit code and the facts."""
     from oicp_adapter.core.guards import Allowance
 
     with looking(settings) as wiring, wiring.preview(key) as operator_sync:
-        seen = operator_sync.preview(Allowance(withdrawals=allow_withdrawal, adopt=adopt))
+        seen = operator_sync.preview(
+            Allowance(withdrawals=allow_withdrawal, unknowns=allow_unknown, adopt=adopt)
+        )
         stopped = wiring.stopped(key, seen.state)
     if not as_json:
         _show_plan(key, seen)
@@ -228,6 +238,11 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
     for refusal in facts.refusals:
         out.print(f"  [red]refused         {escape(refusal.text)} (since {refusal.since})[/red]")
         out.print(f"  fix             {escape(refusal.fix)}")
+    if facts.frozen is not None:
+        out.print(
+            f"  [red]frozen          since {facts.frozen.since}: drivers see {facts.frozen.available} EVSEs as "
+            "Available that nobody vouches for[/red]"
+        )
     for evse_id, guard in list(facts.withheld.items())[:SHOWN]:
         out.print(f"  withheld        {evse_id} ({guard})")
     if len(facts.withheld) > SHOWN:

@@ -49,7 +49,7 @@ def at_station(
     updated = newest(*(claim.time for claim in speakers))
     if not verdict.holds_offline:
         broken = min((claim.connection for claim in speakers if claim.connection), default=None)
-        offline = life.verdict(alive=alive, connection=broken, updated=updated, value=verdict.value)
+        offline = life.verdict(alive=alive, connection=broken, updated=updated, reported=verdict)
         verdict = offline or verdict
     result = Claim(
         wire=_wire(claims),
@@ -94,8 +94,12 @@ def _of_connectors(connectors: Sequence[Claim]) -> Verdict:
     for target, words in _ALL:
         if all(claim.verdict.target is target for claim in told):
             return _named(words, told, of=told[0].verdict)
-    undecided = [claim.verdict for claim in told if claim.verdict.cause is Cause.UNMAPPED]
-    undecided += [claim.verdict for claim in told if claim.verdict.target is Target.UNKNOWN]
+    if unmapped := [claim.verdict for claim in told if claim.verdict.cause is Cause.UNMAPPED]:
+        others = [claim for claim in told if claim.verdict.cause is not Cause.UNMAPPED]
+        readable = _of_connectors(others).target if others else None
+        verdict = _named("no connector decides", told, of=unmapped[0], why=_UNDECIDED)
+        return msgspec.structs.replace(verdict, readable=readable)
+    undecided = [claim.verdict for claim in told if claim.verdict.target is Target.UNKNOWN]
     undecided += [msgspec.structs.replace(told[0].verdict, target=Target.UNKNOWN)]
     return _named("no connector decides", told, of=undecided[0], why=_UNDECIDED)
 

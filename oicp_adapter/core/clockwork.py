@@ -33,7 +33,7 @@ def pulled_back(
 ) -> EvseRow:
     """The row without times after `now`; what is still to come waits no longer than it would from now on.
 
-    `missing_anew`: the clock jumped, so nobody knows for how long the EVSE has been missing.
+    `missing_anew`: the clock jumped, so nobody knows for how long the EVSE has been missing, or silent.
     """
     quarantine, reassert_at = row.quarantine, row.reassert_at
     if quarantine is not None:
@@ -50,6 +50,7 @@ def pulled_back(
         quarantine=quarantine,
         withdrawn_at=_past(row.withdrawn_at, now),
         turned_at=_past(row.turned_at, now),
+        unread_since=now if missing_anew and row.unread_since is not None else _past(row.unread_since, now),
         changed_at=_past(row.changed_at, now),
         first_missing=now
         if missing_anew and row.first_missing is not None
@@ -68,7 +69,6 @@ def pulled_back_state(state: OperatorState, *, now: float) -> OperatorState:
         baseline_at=_past(state.baseline_at, now),
         last_full_at=_past(state.last_full_at, now),
         full_doubt_since=_past(state.full_doubt_since, now),
-        mass_since=_past(state.mass_since, now),
         rolling_since=_past(state.rolling_since, now),
         last_read_at=_past(state.last_read_at, now),
         last_complete_at=_past(state.last_complete_at, now),

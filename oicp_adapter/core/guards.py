@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from oicp_adapter.core.model import Cause, EvseStatus
-from oicp_adapter.core.plan import FullLoadPlan
+from oicp_adapter.core.plan import MASS_GUARD, FullLoadPlan
 from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence
 
 SHOWN_KEYS = 5
@@ -25,7 +25,7 @@ class Guard(StrEnum):
     """The guards, by the name that `status` and the logs use."""
 
     WITHDRAWAL = "withdrawal"
-    MASS_UNKNOWN = "mass_unknown"
+    MASS_UNKNOWN = MASS_GUARD
     BASELINE = "baseline"
     ADOPT_COUNT = "adopt_count"
     FIRST_RUN = "first_run"
@@ -40,14 +40,31 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     mass_share: float = 0.50
     mass_count: int = 5
     mass_stale_after: float = 900.0
-    """Seconds after which a mass staleness is believed."""
+    """Seconds after which silence is believed, however many are silent."""
+    unmapped_believed_after: float | None = 43_200.0
+    """Seconds after which what nobody could read is Unknown, however many they are. None: never."""
 
 
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     """What a person allowed, for this run only."""
 
     withdrawals: int | None = None
+    unknowns: int | None = None
+    """EVSEs that may take a step which staleness or something unmapped gives."""
     adopt: int | None = None
+
+    @property
+    def only_changes(self) -> bool:
+        """A full load is not what the person was after."""
+        return self.withdrawals is not None or self.unknowns is not None
+
+    def without(self, *, withdrawals: int, unknowns: int) -> Allowance:
+        """What is left of it when so many have gone: what was allowed is allowed once."""
+        return msgspec.structs.replace(
+            self,
+            withdrawals=None if self.withdrawals is None else max(0, self.withdrawals - withdrawals),
+            unknowns=None if self.unknowns is None else max(0, self.unknowns - unknowns),
+        )
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +75,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
     keys: tuple[str, ...] = ()
     """What is withheld because of it."""
+    alike: str = ""
+    """What it is about: the log tells it anew when this changes. "": when the withheld EVSEs do."""
 
 
 def published(rows: Iterable[EvseRow]) -> int:

@@ -82,6 +82,7 @@ def _mapped(
             value=verdict.value,
             source_time=claim.time,
             cause=verdict.cause,
+            fallback=None if verdict.readable is None else published[verdict.readable],
             connectors=claim.states,
         )
         if explained is not None:
@@ -103,7 +104,7 @@ def _plain(claim: Claim, claims: Claims, life: SignsOfLife) -> Claim:
         alive=claims.alive.get(claim.station, claim.alive),
         connection=claim.connection,
         updated=claim.time,
-        value=verdict.value,
+        reported=verdict,
     )
     return msgspec.structs.replace(claim, verdict=offline) if offline else claim
 

@@ -37,7 +37,7 @@ class Cause(StrEnum):
     REPORTED = "reported"
     """The source said so."""
     STALE = "stale"
-    """Unknown because signs of life or the state are too old."""
+    """Given because signs of life or the state are too old."""
     UNMAPPED = "unmapped"
     """Unknown because no table knows the source's value."""
 
@@ -132,6 +132,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The source's value the rule looked at."""
     source_time: float | None = None
     cause: Cause = Cause.REPORTED
+    fallback: EvseStatus | None = None
+    """What the source's words say without what could not be read; None: nothing, or all could be read."""
     connectors: tuple[ConnectorState, ...] = ()
 
 

@@ -16,6 +16,8 @@ from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.records import EvseRow, Presence
 
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
+MASS_GUARD = "mass_unknown"
+"""The guard that withholds a step only: what can be read still flows (`oicp_adapter.core.mass`)."""
 
 
 class Hold(Enum):
@@ -135,8 +137,13 @@ def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
     return now - row.first_missing >= policy.missing_after
 
 
-def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, withheld: bool = False) -> Target:
-    """The status Hubject should hold now; None: nothing (delete); HOLD: leave it as it is, send nothing."""
+def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, withheld: str = "") -> Target:
+    """The status Hubject should hold now; None: nothing (delete); HOLD: leave it as it is, send nothing.
+
+    `withheld`: the guard that withholds its change.
+    """
+    if withheld == MASS_GUARD and (readable := _readable(row, complete=complete)) is not None:
+        return readable
     if withheld or (row.first_missing is None and _held_back(row, policy, now=now)):
         return Hold.HOLD if row.quarantine is not None else _as_it_is(row)
     if row.first_missing is None:
@@ -152,6 +159,13 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
     if row.presence is Presence.ABSENT and row.in_doubt_since is None and not _due_again(row, now=now):
         return Hold.HOLD
     return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND
+
+
+def _readable(row: EvseRow, *, complete: bool) -> EvseStatus | None:
+    """What the words say that could be read, where that is less than Available; None: it stays as it is."""
+    if row.fallback is EvseStatus.EVSE_NOT_FOUND:
+        return row.fallback if complete and row.may_be_shown else None
+    return None if row.fallback is EvseStatus.AVAILABLE else row.fallback
 
 
 def _as_it_is(row: EvseRow) -> Target:
@@ -184,6 +198,11 @@ def _released(change: Change, policy: PlanPolicy) -> Change:
     return msgspec.structs.replace(change, since=change.since + policy.hold_available)
 
 
+def _beside(change: Change, row: EvseRow) -> Change:
+    """What can be read, while a step is withheld. `changed_at` tells since when the step waits, not since when this."""
+    return msgspec.structs.replace(change, since=None, reason=f"what can be read beside: {row.rule}")
+
+
 def make_plan(
     rows: Iterable[EvseRow],
     policy: PlanPolicy,
@@ -206,14 +225,16 @@ def make_plan(
         if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
             waiting += 1
             continue
-        status = target(row, policy, now=now, complete=complete, withheld=row.key in withheld)
+        guard = withheld.get(row.key, "")
+        status = target(row, policy, now=now, complete=complete, withheld=guard)
         change = (
             None
             if status is Hold.HOLD
             else _decide(row, status, now=now, mode=mode, rolling_since=rolling_since)
         )
         if change is not None:
-            changes.append(_released(change, policy))
+            beside = guard == MASS_GUARD and change.status is not row.status
+            changes.append(_beside(change, row) if beside else _released(change, policy))
         elif row.quarantine is not None:
             quarantined += 1
         elif row.in_doubt_since is not None:
@@ -243,16 +264,18 @@ def make_full_load(
     """Everything Hubject should hold, after a complete read. `refused`: keys Hubject did not accept in it.
     `adopting`: a person said that what Hubject held before us may go.
 
-    A withheld or quarantined EVSE that Hubject holds stays in with its last acknowledged status (P5).
+    A withheld or quarantined EVSE that Hubject holds stays in with its last acknowledged status (P5), or with what can
+    be read of it.
     """
     records: list[tuple[str, str, EvseStatus]] = []
     withdraws: list[str] = []
     leaves_out: list[str] = []
     waiting = 0
     for row in rows:
-        held_back = row.key in withheld
+        guard = withheld.get(row.key, "")
+        held_back = bool(guard)
         leaves = not held_back and gone(row, policy, now=now) and policy.missing is not Missing.KEEP
-        status = None if leaves else _full_status(row, policy, now=now, withheld=held_back)
+        status = None if leaves else _full_status(row, policy, now=now, withheld=guard)
         unkept = status is None and not leaves
         waiting += _must_wait(row, policy, now=now, unkept=unkept, withheld=held_back)
         if status is None or row.key in refused:
@@ -276,7 +299,7 @@ def _must_wait(row: EvseRow, policy: PlanPolicy, *, now: float, unkept: bool, wi
     return since is not None and now - since < policy.settle
 
 
-def _full_status(row: EvseRow, policy: PlanPolicy, *, now: float, withheld: bool) -> EvseStatus | None:
+def _full_status(row: EvseRow, policy: PlanPolicy, *, now: float, withheld: str) -> EvseStatus | None:
     if row.quarantine is not None:
         return row.status
     status = target(row, policy, now=now, complete=True, withheld=withheld)

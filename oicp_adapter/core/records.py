@@ -13,6 +13,8 @@ from oicp_adapter.core.model import ActionType, Cause, ConnectorState, EvseStatu
 
 WEEK = 7 * 86_400.0
 """The guard's account looks back this many seconds (P4)."""
+UNCOUNTED = 0.0
+"""Entered in the mass guard's account as of no day."""
 
 
 class Presence(StrEnum):
@@ -76,9 +78,12 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     doubted_at: float | None = None
     """Since when a request about it is unanswered: kept while `in_doubt_since` begins anew."""
     turned_at: float | None = None
-    """When it took a step that staleness or something unreadable gave: its share in the mass guard's account."""
+    """When it took a step that staleness or something unmapped gave: its share in the mass guard's account for a day.
+    UNCOUNTED: the step passed by time or by a person's leave, and is not acknowledged yet."""
     fallback: EvseStatus | None = None
     """What the source's words say without what could not be read; None: nothing, or all could be read."""
+    unread_since: float | None = None
+    """Since when `desired` comes from its `cause`, staleness or something unmapped; None: from the source's words."""
 
     @property
     def held(self) -> bool:
@@ -93,6 +98,11 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if self.presence is Presence.ABSENT:
             return False
         return self.status is not EvseStatus.EVSE_NOT_FOUND or self.in_doubt_since is not None
+
+    @property
+    def unread(self) -> bool:
+        """The status comes from staleness or something unmapped: what can be read says otherwise, or nothing."""
+        return self.cause is not Cause.REPORTED and self.desired is not self.fallback
 
     @property
     def wanted(self) -> bool:
@@ -159,7 +169,6 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     largest: dict[str, int] = {}
     """Largest published set per UTC day ("2026-11-20"), of the last 7 days."""
     notices: dict[str, Notice] = {}
-    mass_since: float | None = None
     trouble: Trouble | None = None
 
 

@@ -57,21 +57,22 @@ class SignsOfLife:
         return said if said and said.casefold() not in _ONLINE else None
 
     def verdict(
-        self, *, alive: float | None, connection: str | None, updated: float | None, value: str
+        self, *, alive: float | None, connection: str | None, updated: float | None, reported: Verdict
     ) -> Verdict | None:
         """Unknown (or OutOfService) for a charger that is offline or whose state is stale; None otherwise.
 
-        Neither a connection nor a sign of life known: no rule.
+        It replaces what is `reported`, which stays what can be read. Neither a connection nor a sign of life known: no
+        rule.
         """
         if alive is not None and self._out_before is not None and alive < self._out_before:
-            return _verdict(Target.OUT_OF_SERVICE, self._out, value)
+            return _verdict(Target.OUT_OF_SERVICE, self._out, reported)
         if connection is not None:
             rule = _rule(f"offline: connection is {connection}", column="connection", value=connection)
-            return _verdict(Target.UNKNOWN, rule, value)
+            return _verdict(Target.UNKNOWN, rule, reported)
         if alive is not None and alive < self._dead_before:
-            return _verdict(Target.UNKNOWN, self._dead, value)
+            return _verdict(Target.UNKNOWN, self._dead, reported)
         if updated is not None and self._stale_before is not None and updated < self._stale_before:
-            return _verdict(Target.UNKNOWN, self._stale, value)
+            return _verdict(Target.UNKNOWN, self._stale, reported)
         return None
 
 
@@ -84,8 +85,10 @@ def _rule(text: str, setting: str = "", *, column: str = "", value: str = "") ->
     return Rule(kind=RuleKind.OFFLINE, text=text, setting=setting, column=column, value=value)
 
 
-def _verdict(target: Target, rule: Rule, value: str) -> Verdict:
-    return Verdict(target=target, rule=rule, value=value, cause=Cause.STALE, why=_WHY)
+def _verdict(target: Target, rule: Rule, reported: Verdict) -> Verdict:
+    return Verdict(
+        target=target, rule=rule, value=reported.value, cause=Cause.STALE, readable=reported.said, why=_WHY
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from oicp_adapter.core.model import ActionType, Desired, EvseStatus
-from oicp_adapter.core.records import EvseRow, OperatorState, Picture, Presence, Quarantine
+from oicp_adapter.core.model import ActionType, Cause, Desired, EvseStatus
+from oicp_adapter.core.records import UNCOUNTED, EvseRow, OperatorState, Picture, Presence, Quarantine
 
 REASSERT_AFTER = 10
 """A record that was in doubt is pushed once more after this many times `settle` (DESIGN section 2)."""
@@ -34,6 +34,9 @@ def acknowledged(
         reassert_at=_reassert_at(row, now=now, settle=settle),
         quarantine=None,
         withdrawn_at=None if shown else row.withdrawn_at,
+        turned_at=row.turned_at
+        if row.turned_at != UNCOUNTED and status is row.desired and row.unread
+        else None,
         changed_at=None if status == row.desired or row.first_missing is not None else row.changed_at,
     )
 
@@ -95,6 +98,7 @@ def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> E
         push_id=push_id if push_id is not None else row.push_id,
         in_doubt_since=None,
         reassert_at=_reassert_at(row, now=now, settle=settle),
+        turned_at=None,
         quarantine=None if row.first_missing is not None else row.quarantine,
         changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
     )
@@ -198,6 +202,9 @@ def observed(
                 in_doubt_since=full_doubt_since if now - full_doubt_since < settle else None,
                 reassert_at=full_doubt_since + REASSERT_AFTER * settle,
             )
+    unread_since = _unread_since(row, desired, now)
+    returned = desired.cause is Cause.REPORTED and desired.status is row.status and row.acknowledged
+    turned_at = None if returned else row.turned_at
     same = (
         row.desired is desired.status
         and row.value == desired.value
@@ -205,6 +212,9 @@ def observed(
         and row.connectors == desired.connectors
         and row.source_id == desired.wire_id
         and row.cause is desired.cause
+        and row.fallback is desired.fallback
+        and row.unread_since == unread_since
+        and row.turned_at == turned_at
     )
     if same and (row.first_missing is None or desired.status is None):
         return row
@@ -214,6 +224,9 @@ def observed(
         source_id=desired.wire_id,
         desired=desired.status,
         cause=desired.cause,
+        fallback=desired.fallback,
+        unread_since=unread_since,
+        turned_at=turned_at,
         value=desired.value,
         rule=desired.rule,
         source_time=desired.source_time,
@@ -222,6 +235,14 @@ def observed(
         first_missing=row.first_missing if desired.status is None else None,
         last_seen=row.last_seen if desired.status is None else None,
     )
+
+
+def _unread_since(row: EvseRow, desired: Desired, now: float) -> float | None:
+    """For each cause anew: a fleet that nobody could read for hours is not believed silent at once."""
+    if desired.cause is Cause.REPORTED:
+        return None
+    begun = row.unread_since if row.cause is desired.cause else None
+    return now if begun is None else begun
 
 
 def _waiting_since(row: EvseRow, status: EvseStatus | None, now: float) -> float | None:

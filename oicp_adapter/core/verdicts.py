@@ -34,6 +34,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rule: Rule
     value: str
     cause: Cause = Cause.REPORTED
+    readable: Target | None = None
+    """What the words say without what could not be read; None: nothing, or all of it could be read."""
     charging: bool = False
     after_charging: Verdict | None = None
     """Holds instead when the connector was charging before; None where that changes nothing."""
@@ -45,6 +47,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The sentence that justifies the target."""
     source: str = ""
     """Where that sentence comes from."""
+
+    @property
+    def said(self) -> Target | None:
+        """What the readable words say: the target, unless that comes from something else."""
+        return self.target if self.cause is Cause.REPORTED else self.readable
 
     @property
     def holds_offline(self) -> bool:

@@ -39,8 +39,8 @@ def default(text: str | None) -> Any:
     return Field(default=text, validate_default=True)
 
 
-def _unless_off(read: Callable[[object], float]) -> Callable[[object], float | None]:
-    return lambda value: None if value is None or value == "off" else read(value)
+def _unless(word: str, read: Callable[[object], float]) -> Callable[[object], float | None]:
+    return lambda value: None if value is None or value == word else read(value)
 
 
 def _no_bool(value: object) -> object:
@@ -201,7 +201,10 @@ LEDGER_SCHEME = "sqlite:///"
 
 Duration: TypeAlias = Annotated[float, PlainValidator(parse_duration), Kind("duration")]
 OptionalDuration: TypeAlias = Annotated[
-    float | None, PlainValidator(_unless_off(parse_duration)), Kind('duration or "off"')
+    float | None, PlainValidator(_unless("off", parse_duration)), Kind('duration or "off"')
+]
+UnlessNever: TypeAlias = Annotated[
+    float | None, PlainValidator(_unless("never", parse_duration)), Kind('duration or "never"')
 ]
 _Schedule = Annotated[schedule.Schedule, PlainValidator(schedule.parse_schedule), Kind("schedule")]
 PollSchedule: TypeAlias = Annotated[_Schedule, AfterValidator(_poll)]

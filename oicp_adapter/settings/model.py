@@ -27,6 +27,7 @@ from oicp_adapter.settings.fields import (
     LedgerUrl,
     ProxyUrl,
     Share,
+    UnlessNever,
     Whole,
     default,
 )
@@ -94,8 +95,13 @@ class DeliverySettings(Table):
     max_withdrawal_count: Whole = Field(default=5, ge=0)
     """EVSEs that may always go within 7 days, so that small fleets can change."""
     mass_unknown_share: Share = 0.5
-    """A cycle that would turn a greater share of the fleet (and more than 5 EVSEs) to Unknown is withheld: a wrong
-    vocabulary or a stuck clock looks like this."""
+    """When silence and values that no table knows would turn a greater share of the fleet (and more than 5 EVSEs) to
+    Unknown or OutOfService within 24 hours, further ones are withheld: a wrong vocabulary or a stuck clock looks like
+    this. Silence is believed after 15 minutes."""
+    unmapped_believed_after: UnlessNever = default("12h")
+    """After so long an EVSE that nobody can read becomes Unknown, however many they are, with an ERROR. `"never"`: only
+    when a person corrects it or says `resync OPERATOR --allow-unknown N`. 12 h, because until then the map shows what
+    nobody vouches for."""
     quarantine_retry: Duration = default("15min")
     """First wait before an EVSE that Hubject refused is tried again alone; it grows with each refusal."""
 

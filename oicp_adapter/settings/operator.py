@@ -62,9 +62,10 @@ class SourceSettings(Table):
     max_age: OptionalDuration = default("off")
     """A file last written longer ago counts as unreadable. Off, because some backends write only on a change; above
     15 minutes there is a warning in any case."""
-    unknown_after: OptionalDuration = default("off")
-    """When the source has been unreadable for so long, its EVSEs are published as Unknown until the next good read.
-    Off, because a short outage of an export should not empty the map."""
+    unknown_after: OptionalDuration = default("24h")
+    """When the source has been unreadable for so long, its EVSEs are published as Unknown until the next good read. A
+    day, because a short outage of an export should not empty the map, and a dead one must not keep it frozen for
+    days."""
 
 
 class RuleSettings(Table):

@@ -30,7 +30,9 @@ def task(verb: str, arguments: Arguments, sync: OperatorSync, *, now: float, ask
     """The command by name; `now` is monotonic. Raises ValueError for one that a newer version asked for."""
     if verb == RESYNC:
         allowance = Allowance(
-            withdrawals=_number(arguments, "allow_withdrawal"), adopt=_number(arguments, "adopt")
+            withdrawals=_number(arguments, "allow_withdrawal"),
+            unknowns=_number(arguments, "allow_unknown"),
+            adopt=_number(arguments, "adopt"),
         )
         return Resync(sync, allowance, now=now, asked=asked)
     if verb == RETRY:

@@ -6,7 +6,7 @@ everything else goes out (P4).
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from oicp_adapter.core.guards import (
@@ -16,7 +16,7 @@ from oicp_adapter.core.guards import (
     first_run_guard,
     withdrawal_guard,
 )
-from oicp_adapter.core.mass import mass_guard, mass_unknown, with_all_unmapped
+from oicp_adapter.core.mass import Steps, mass_guard
 from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.unusable import unusable_guard
@@ -28,13 +28,18 @@ class Decision:
 
     plan: Plan
     refusals: tuple[Refusal, ...]
-    mass_since: float | None
-    """Since when the mass guard has seen too many; kept in the operator's state."""
+    steps: Steps
+    """What the mass guard says to the steps that staleness or something unmapped gives."""
 
     @property
     def withheld(self) -> dict[str, str]:
         """Key → guard."""
-        return {key: refusal.guard.value for refusal in self.refusals for key in refusal.keys}
+        return withheld_by(self.refusals)
+
+
+def withheld_by(refusals: Iterable[Refusal]) -> dict[str, str]:
+    """Key → guard; the last one where several withhold the same."""
+    return {key: refusal.guard.value for refusal in refusals for key in refusal.keys}
 
 
 @dataclass(kw_only=True)
@@ -57,21 +62,27 @@ class Decider:
         allowance: Allowance,
         unusable: Container[str] = frozenset(),
     ) -> Decision:
-        """Plan, ask the guards, plan again without what they withhold. `unusable`: keys whose records are."""
+        """Plan, ask the guards, plan again without what they withhold. `unusable`: keys whose records are.
+
+        The guards over withdrawals come last: what can be read of a withheld EVSE may be that it is gone.
+        """
         values = list(rows.values())
-        plan = make_plan(
-            values, self.plan, now=now, complete=complete, mode=mode, rolling_since=state.rolling_since
-        )
-        refusals: list[Refusal] = []
-        if refusal := first_run_guard(values):
-            refusals.append(refusal)
-        suspects = mass_unknown(plan, rows, self.guards)
-        mass_since = None
-        if suspects:
-            mass_since = state.mass_since if state.mass_since is not None else now
-            if refusal := mass_guard(suspects, rows, self.guards, now=now, since=mass_since):
-                refusals.append(with_all_unmapped(refusal, plan, rows))
-        if refusal := withdrawal_guard(
+
+        def planned() -> Plan:
+            return make_plan(
+                values,
+                self.plan,
+                now=now,
+                complete=complete,
+                mode=mode,
+                rolling_since=state.rolling_since,
+                withheld=withheld_by(refusals),
+            )
+
+        steps = mass_guard(values, self.guards, now=now, allowed=allowance.unknowns, operator=self.operator)
+        refusals = [refusal for refusal in (first_run_guard(values), steps.refusal) if refusal is not None]
+        plan = planned()
+        withdrawals = withdrawal_guard(
             {change.key for change in plan.withdrawals},
             values,
             state,
@@ -79,22 +90,11 @@ class Decider:
             now=now,
             allowed=allowance.withdrawals,
             operator=self.operator,
-        ):
-            refusals.append(refusal)
-        if refusal := unusable_guard(
-            plan, rows, state, unusable, allowed=allowance.withdrawals, operator=self.operator
-        ):
-            refusals.append(refusal)
-        decision = Decision(plan=plan, refusals=tuple(refusals), mass_since=mass_since)
-        if not refusals:
-            return decision
-        replanned = make_plan(
-            values,
-            self.plan,
-            now=now,
-            complete=complete,
-            mode=mode,
-            rolling_since=state.rolling_since,
-            withheld=decision.withheld,
         )
-        return Decision(plan=replanned, refusals=tuple(refusals), mass_since=mass_since)
+        unusables = unusable_guard(
+            plan, rows, state, unusable, allowed=allowance.withdrawals, operator=self.operator
+        )
+        if later := [refusal for refusal in (withdrawals, unusables) if refusal is not None]:
+            refusals += later
+            plan = planned()
+        return Decision(plan=plan, refusals=tuple(refusals), steps=steps)

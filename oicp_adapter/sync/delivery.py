@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import msgspec
 from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
@@ -102,6 +101,7 @@ class Delivery:
         )
         decide = partial(self.decide, work, order, now=now, complete=bool(complete))
         decision = decide()
+        work.state = self._herald.believed(decision.steps, work, now=now)
         resting = work.state.trouble
         if self._policy.observe:
             report.observed = True
@@ -115,10 +115,9 @@ class Delivery:
         else:
             decision = self._send(decide, work, order, report, now=now, complete=complete)
             self._settle_trouble(resting, work, report)
-        report.withdrawn = work.withdrawn
+        report.withdrawn, report.let_turn = work.withdrawn, len(work.let_turn)
         for refusal in decision.refusals:
             report.refuse(refusal)
-        work.state = replace(work.state, mass_since=decision.mass_since)
         for size in (size_before, published(work.rows.values())):
             work.state = grown(work.state, size, now=now)
         self._mark_withheld(decision, work)
@@ -135,7 +134,7 @@ class Delivery:
 
     def decide(self, work: Work, order: Order, *, now: float, complete: bool) -> Decision:
         """What would be sent, after the guards."""
-        return self._decider.decide(
+        decision = self._decider.decide(
             work.rows,
             work.state,
             now=now,
@@ -144,6 +143,8 @@ class Delivery:
             allowance=_left(order, work),
             unusable=work.unusable,
         )
+        work.steps = decision.steps
+        return decision
 
     def _send(
         self,
@@ -243,7 +244,4 @@ class Delivery:
 
 def _left(order: Order, work: Work) -> Allowance:
     """What a person allowed is good for at most N in a run, however many requests it takes (P4)."""
-    allowed = order.allowance.withdrawals
-    if allowed is None:
-        return order.allowance
-    return msgspec.structs.replace(order.allowance, withdrawals=max(0, allowed - work.withdrawn))
+    return order.allowance.without(withdrawals=work.withdrawn, unknowns=len(work.let_turn))

@@ -8,7 +8,7 @@ import msgspec
 
 from oicp_adapter.core.ids import InvalidId, parse_evse_id
 from oicp_adapter.core.model import Rejected
-from oicp_adapter.core.plan import Missing, Mode, PlanPolicy, make_plan
+from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.sync.facts import cure, time_text
 
@@ -136,6 +136,11 @@ def _quarantine(row: EvseRow) -> str | None:
 
 def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) -> str:
     """What a cycle would do with it now."""
+    if row.withheld == MASS_GUARD:
+        return (
+            f"not {row.desired} while the {row.withheld} guard withholds it; what can be read goes out unless it is "
+            f"Available: {row.fallback or 'nothing'}"
+        )
     if row.withheld:
         return f"nothing while the {row.withheld} guard withholds it"
     if stopped:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from oicp_adapter.core.guards import Guard
-from oicp_adapter.core.model import Rejected
+from oicp_adapter.core.model import EvseStatus, Rejected
 from oicp_adapter.core.records import OperatorState, Picture
 from oicp_adapter.oicp.codes import CODES
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
@@ -40,6 +40,14 @@ class RefusalFacts(msgspec.Struct, frozen=True, kw_only=True):
     fix: str
 
 
+class FrozenFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The map that the mass guard keeps as it was."""
+
+    since: str | None
+    available: int
+    """EVSEs that drivers see as Available, and nobody vouches for."""
+
+
 class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One operator. Members are the keys of `status --json`."""
 
@@ -59,6 +67,8 @@ class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     withheld: dict[str, str]
     """EvseID → guard."""
     refusals: list[RefusalFacts]
+    frozen: FrozenFacts | None
+    """null while the mass guard withholds nothing."""
     baseline: str
     last_full_load: str | None
     full_load_due: str | None
@@ -121,6 +131,7 @@ def operator_facts(
             for guard in _STANDING
             if (notice := state.notices.get(guard))
         ],
+        frozen=_frozen(picture),
         baseline=_baseline(state, automatic=automatic_baseline),
         last_full_load=time_text(state.last_full_at),
         full_load_due=state.full_wanted or None,
@@ -139,6 +150,15 @@ def operator_facts(
             for record in jobs
         ],
     )
+
+
+def _frozen(picture: Picture) -> FrozenFacts | None:
+    withheld = [row for row in picture.rows.values() if row.withheld == Guard.MASS_UNKNOWN]
+    notice = picture.state.notices.get(Guard.MASS_UNKNOWN)
+    if not withheld or notice is None:
+        return None
+    available = sum(1 for row in withheld if row.status is EvseStatus.AVAILABLE and row.held)
+    return FrozenFacts(since=time_text(notice.since), available=available)
 
 
 def refused_facts(

@@ -15,7 +15,7 @@ from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.notices import cleared, noticed
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load
 from oicp_adapter.oicp.answers import Answer, Reaction
-from oicp_adapter.sync.decide import Decider, Decision
+from oicp_adapter.sync.decide import Decider, Decision, withheld_by
 from oicp_adapter.sync.isolation import NO_EVSE_DATA
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.report import CycleReport
@@ -52,7 +52,8 @@ class FullLoader:
         self, work: Work, decision: Decision, allowance: Allowance, *, now: float, refused: frozenset[str]
     ) -> tuple[FullLoadPlan, Refusal | None]:
         """The full load as it would be sent, and the first guard that says no."""
-        withheld = {key: why for key, why in decision.withheld.items() if why != Guard.WITHDRAWAL}
+        # Its own guard looks at what it would withdraw; a step stays withheld all the same.
+        withheld = withheld_by(one for one in decision.refusals if one.guard is not Guard.WITHDRAWAL)
         full = make_full_load(
             work.rows.values(),
             self._decider.plan,
@@ -107,8 +108,8 @@ class FullLoader:
             if refusal is not None:
                 report.full_load = REFUSED
                 work.state = replace(work.state, full_wanted="")
-                if not (refusal.guard is Guard.BASELINE and allowance.withdrawals is not None):
-                    report.refuse(refusal)  # who only allowed withdrawals got what was asked for
+                if not (refusal.guard is Guard.BASELINE and allowance.only_changes):
+                    report.refuse(refusal)  # who only allowed changes got what was asked for
                 return
             if self._too_large(full, work, report):
                 return

@@ -10,6 +10,7 @@ import re
 from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Guard
+from oicp_adapter.core.mass import Steps
 from oicp_adapter.core.model import EvseStatus, MappedFleet, Rejected, SourceRead
 from oicp_adapter.core.notices import DAY, cleared, noticed
 from oicp_adapter.core.plan import Plan
@@ -103,6 +104,16 @@ class Herald:
             pairs = [f"{row.wire_id} is now {row.source_id}" for row in seen.respelled]
             work.log.emit(events.ID_SPELLING, count=len(pairs), ids=_first(pairs))
 
+    def believed(self, steps: Steps, work: Work, *, now: float) -> OperatorState:
+        """What the mass guard withheld passes because nobody could read it for so long: an ERROR, hourly at most."""
+        if not steps.believed:
+            return work.state
+        state, due = noticed(work.state, events.UNMAPPED_BELIEVED.name, "", now=now)
+        if due:
+            values = sorted({work.rows[key].value for key in steps.believed})
+            work.log.emit(events.UNMAPPED_BELIEVED, evses=len(steps.believed), values=_first(values))
+        return state
+
     def refusals(self, report: CycleReport, work: Work, *, keep: bool) -> OperatorState:
         """Guards that say no: ERROR when it begins or changes, then hourly; the unknown baseline daily."""
         state, now = work.state, self._clock.now()
@@ -119,7 +130,7 @@ class Herald:
             if guard is Guard.BASELINE:
                 continue  # told daily below, whether or not a full load was asked for
             # What it withholds, not the text: the text counts a fleet that grows and shrinks all day.
-            what = signature(refusal.keys) if refusal.keys else refusal.text
+            what = refusal.alike or (signature(refusal.keys) if refusal.keys else refusal.text)
             state, due = noticed(state, guard.value, what, now=now, text=refusal.text, fix=refusal.hint)
             if due:
                 work.log.emit(

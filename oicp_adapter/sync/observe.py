@@ -86,8 +86,10 @@ def unreadable(rows: dict[str, EvseRow], *, now: float) -> list[EvseRow]:
             rule=rule,
             value="",
             cause=Cause.REPORTED,
+            fallback=None,
+            unread_since=None,
             changed_at=row.changed_at or now,
         )
         for row in rows.values()
-        if row.wanted and row.desired is not EvseStatus.UNKNOWN
+        if row.wanted and (row.desired is not EvseStatus.UNKNOWN or row.cause is not Cause.REPORTED)
     ]

@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from oicp_adapter.core import transitions
+from oicp_adapter.core.mass import entered, is_step
 from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind
 from oicp_adapter.core.records import EvseRow, IntentRecord, PushIntent, PushRow
@@ -47,7 +48,9 @@ class Pusher:
 
         The caller reacts to the answer.
         """
-        before = {key: work.rows[key] for key in full.withdraws}
+        leaves = frozenset(full.withdraws)
+        steps = [key for key, _, status in full.records if is_step(work.rows[key], status)]
+        before = {key: work.rows[key] for key in (*full.withdraws, *steps)}
         now = self._clock.now()
         changed = [
             IntentRecord(key, status, "full load")
@@ -79,7 +82,9 @@ class Pusher:
             request,
             work,
             records_=tuple(changed),
-            intent_rows=tuple(replace(row, withdrawn_at=now) for row in before.values()),
+            intent_rows=tuple(
+                _accounted(row, work, now, leaves=key in leaves) for key, row in before.items()
+            ),
             applied=applied,
             doubted=doubted,
             undone=lambda push_id, now: before.values(),
@@ -100,7 +105,12 @@ class Pusher:
     def send(self, bundle: Bundle, work: Work) -> Answer:
         """Send one bundle. The caller reacts to anything but an acknowledgement or doubt."""
         action, changes = bundle.action, bundle.changes
-        before = {change.key: work.rows[change.key] for change in changes if change.withdraws}
+        leaves = {change.key for change in changes if change.withdraws}
+        before = {
+            change.key: work.rows[change.key]
+            for change in changes
+            if change.withdraws or is_step(work.rows[change.key], change.status)
+        }
         now = self._clock.now()
         request = PushRequest(
             action=action,
@@ -113,7 +123,9 @@ class Pusher:
             request,
             work,
             records_=tuple(IntentRecord(change.key, change.status, change.reason) for change in changes),
-            intent_rows=tuple(replace(row, withdrawn_at=now) for row in before.values()),
+            intent_rows=tuple(
+                _accounted(row, work, now, leaves=key in leaves) for key, row in before.items()
+            ),
             applied=lambda push_id, now: [
                 self._acknowledge(
                     work.rows[change.key], change.status, wire_id=change.wire_id, now=now, push_id=push_id
@@ -158,6 +170,8 @@ class Pusher:
         now = self._clock.now()
         effect = {Reaction.APPLIED: applied, Reaction.IN_DOUBT: doubted}.get(answer.reaction, undone)
         rows = list(effect(push_id, now))
+        if effect is not undone:
+            work.let_turn.update(row.key for row in intent_rows if row.key in work.steps.by_leave)
         self._ledger.finish(_push_row(push_id, answer, now), rows, work.state)
         work.rows.update((row.key, row) for row in rows)
         self._tally(request, answer, push_id=push_id, work=work)
@@ -253,6 +267,13 @@ class Pusher:
                     after=change.status.value if change.status else "deleted",
                     reason=change.reason,
                 )
+
+
+def _accounted(row: EvseRow, work: Work, now: float, *, leaves: bool) -> EvseRow:
+    """The row with its share in the guards' accounts: taken with the intent, because the answer may be lost."""
+    if leaves:
+        return replace(row, withdrawn_at=now)
+    return entered(row, now=now, uncounted=row.key in work.steps.uncounted)
 
 
 _PUSH_EVENTS = {

@@ -28,6 +28,8 @@ class CycleReport:
     missing: int = 0
     withdrawn: int = 0
     """EVSEs that entered the guard's account in this cycle."""
+    let_turn: int = 0
+    """EVSEs that a person's leave let turn to Unknown in this cycle."""
     backlog: int = 0
     bundle: int = 0
     duration: float = 0.0

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.errors import SourceError, worst_exit_code
 from oicp_adapter.ports import CommandState
@@ -44,9 +42,7 @@ class Resync:
     def step(self, now: float) -> Ended | None:
         """Run one full cycle. None: it has to wait; call again after a delta interval."""
         report = self._sync.full(asked=self._asked, allowance=self._allowance, force=True)
-        if self._allowance.withdrawals is not None:  # what was allowed is allowed once, not at every step
-            left = max(0, self._allowance.withdrawals - report.withdrawn)
-            self._allowance = msgspec.structs.replace(self._allowance, withdrawals=left)
+        self._allowance = self._allowance.without(withdrawals=report.withdrawn, unknowns=report.let_turn)
         if report.nothing_sent:
             return kept_back(report, self._sync.operator)
         if report.full_load == POSTPONED and not report.failures and now < self._give_up_at:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from oicp_adapter.core.mass import Steps
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.telemetry.log import EventLog
@@ -53,6 +54,10 @@ class Work:
     """Acknowledged records by kind."""
     answered: bool = False
     """Hubject answered at least one request readably."""
+    steps: Steps = field(default_factory=Steps)
+    """What the mass guard says to the steps that the last decision lets go."""
+    let_turn: set[str] = field(default_factory=set)
+    """Keys whose step was sent by a person's leave."""
     withdrawn_before: frozenset[str] = frozenset()
     """Keys in the guard's account when the cycle began."""
     stopped_by: Answer | None = None

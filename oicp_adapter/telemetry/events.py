@@ -177,6 +177,12 @@ GUARD_REFUSED = _error(
     "A guard withholds changes or the full load; everything else flows. Repeated hourly while it lasts.",
     "The line prints the override command; first make sure the source is right.",
 )
+UNMAPPED_BELIEVED = _error(
+    "guard.unmapped_believed",
+    "Nobody could read these EVSEs for `unmapped_believed_after`, so they are published as Unknown, although they are "
+    "more than `mass_unknown_share` of the fleet. Hourly at most.",
+    "Map the values under `mapping.overrides`, correct `vocabulary` or repair the export: the next read restores them.",
+)
 GUARD_CLEARED = _info("guard.cleared", "A guard no longer withholds anything.")
 BASELINE_UNKNOWN = _warning(
     "baseline.unknown",

@@ -81,6 +81,7 @@ def guard_policy(settings: Settings) -> GuardPolicy:
         withdrawal_share=delivery.max_withdrawal_share,
         withdrawal_count=delivery.max_withdrawal_count,
         mass_share=delivery.mass_unknown_share,
+        unmapped_believed_after=delivery.unmapped_believed_after,
     )
 
 

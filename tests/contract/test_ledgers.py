@@ -121,6 +121,7 @@ rows = st.builds(
     doubted_at=times,
     turned_at=times,
     fallback=statuses,
+    unread_since=times,
 )
 moments = st.floats(0, 4e9)
 states = st.builds(
@@ -142,7 +143,6 @@ states = st.builds(
     notices=st.dictionaries(
         st.text(), st.builds(Notice, signature=st.text(), since=moments, logged_at=moments), max_size=3
     ),
-    mass_since=times,
     trouble=st.none()
     | st.builds(
         Trouble,

@@ -61,6 +61,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     vocabulary: str = "ocpi"
     prefixes: tuple[str, ...] = ("DE*ABC",)
     heartbeat_interval: float = 900.0
+    offline_out_of_service_after: float | None = None
+    unmapped_believed_after: float | None = 43_200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ def wired(choices: Choices, world: World) -> OperatorSync:
     decider = Decider(
         operator="test",
         plan=PlanPolicy(settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after),
-        guards=GuardPolicy(),
+        guards=GuardPolicy(unmapped_believed_after=choices.unmapped_believed_after),
     )
     publisher = Publisher(
         hub=world.hub,
@@ -97,6 +99,7 @@ def wired(choices: Choices, world: World) -> OperatorSync:
         vocabulary=choices.vocabulary,
         prefixes=tuple(map(parse_prefix, choices.prefixes)),
         heartbeat_interval=choices.heartbeat_interval,
+        offline_out_of_service_after=choices.offline_out_of_service_after,
     )
 
     def mapper(
@@ -187,10 +190,16 @@ class Operator:
         return self.sync.reconcile()
 
     def full(
-        self, *, after: float = 0.0, adopt: int | None = None, allow: int | None = None, force: bool = False
+        self,
+        *,
+        after: float = 0.0,
+        adopt: int | None = None,
+        allow: int | None = None,
+        allow_unknown: int | None = None,
+        force: bool = False,
     ) -> CycleReport:
         self.passes(after)
-        allowance = Allowance(adopt=adopt, withdrawals=allow)
+        allowance = Allowance(adopt=adopt, withdrawals=allow, unknowns=allow_unknown)
         return self.sync.full(asked="test", allowance=allowance, force=force)
 
     def sent(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import EvseStatus, SourceRead, SourceRecord
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import CommandState
+from oicp_adapter.sync.facts import operator_facts, time_text
 from oicp_adapter.sync.resync import Resync
 from tests.fakes.answers import APPLIED_LATE, IN_DOUBT, STOPPED
 from tests.fakes.operator import Choices, Operator, wire
@@ -395,3 +398,287 @@ def test_an_evse_that_falls_outside_the_prefixes_leaves_only_with_a_persons_leav
     assert operator.holds() == fleet(1, 3, "Available")
     assert operator.full(after=10, allow=1, force=True).exit_code == 0
     assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 2)
+
+
+# --- the mass guard: what nobody can read, and who falls silent -------------------------------------------
+
+HOUR = 3600.0
+
+
+def counted(operator: Operator) -> dict[str, int]:
+    """Status → how many EVSEs Hubject shows with it."""
+    return dict(Counter(operator.holds().values()))
+
+
+@pytest.mark.parametrize("broken", [[40, 65, 80, 90, 100], range(10, 101, 10)])
+def test_an_unknown_word_that_comes_in_row_by_row_is_a_mass_too(broken: Iterable[int]) -> None:
+    # A table is migrated row by row, and each cycle finds few enough: in the end the whole map is Unknown.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    exits = []
+    for count in broken:
+        operator.start()  # the account survives restarts
+        operator.has({**fleet(1, 100), **fleet(1, count, "KAPUTT")})
+        exits.append(operator.delta(after=10).exit_code)
+    assert counted(operator)["Unknown"] == max(count for count in broken if count <= 50)
+    assert exits == [3 if count > 50 else 0 for count in broken]
+    refused = operator.lines.of("guard.refused")
+    assert "--allow-unknown" in refused[-1]["fix"]
+    assert len(refused) <= 3, "told when it begins and when it has doubled"
+
+
+def test_what_returns_gives_its_share_back() -> None:
+    # Two repaired mistakes of one day, and the third charger that dies waits for a person.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    for _ in range(3):
+        operator.has({**fleet(1, 100), **fleet(1, 40, "KAPUTT")})
+        assert operator.delta(after=10).exit_code == 0
+        operator.has(
+            {**fleet(1, 100), **fleet(1, 20, "UNKNOWN")}
+        )  # what Hubject holds already, now by its word
+        assert operator.delta(after=10).exit_code == 0
+        assert all(row.turned_at is None for row in operator.ledger.load().rows.values())
+        operator.has(fleet(1, 100))
+        operator.delta(after=10)
+        assert counted(operator) == {"Available": 100}
+
+
+def test_heartbeats_five_hours_off_turn_no_fleet_out_of_service() -> None:
+    # A database moves to another time zone: 200 of 200 chargers OutOfService in one cycle, exit 0.
+    operator = Operator(Choices(offline_out_of_service_after=4 * HOUR))
+    operator.has(fleet(1, 200), last_seen=operator.clock.now())
+    operator.delta()
+    operator.passes(10)
+    operator.has(fleet(1, 200), last_seen=operator.clock.now() - 5 * HOUR)
+    report = operator.delta()
+    assert (report.exit_code, report.withheld, counted(operator)) == (3, 200, {"Available": 200})
+    assert "200 EVSEs would turn to OutOfService, 200 by missing signs of life" in report.refusals[0].text
+    operator.has(fleet(1, 200), last_seen=operator.clock.now())
+    assert operator.delta(after=10).exit_code == 0
+    operator.has(fleet(1, 200), last_seen=operator.clock.now() - 5 * HOUR)
+    operator.delta(after=10)
+    operator.start()  # the quarter of an hour runs on
+    operator.delta(after=899)
+    assert counted(operator) == {"Available": 200}
+    assert (operator.delta(after=1).exit_code, counted(operator)) == (0, {"OutOfService": 200})
+    assert all(row.turned_at is None for row in operator.ledger.load().rows.values()), "it passed by time"
+
+
+def test_silence_that_was_believed_as_unknown_needs_no_second_belief() -> None:
+    # Every outage of a region calls the engineer twice.
+    operator = Operator(Choices(offline_out_of_service_after=4 * HOUR))
+    operator.has(fleet(1, 20), last_seen=operator.clock.now())
+    operator.delta()
+    operator.delta(after=2701)
+    operator.delta(after=900)
+    assert counted(operator) == {"Unknown": 20}
+    assert operator.delta(after=4 * HOUR).exit_code == 0
+    assert counted(operator) == {"OutOfService": 20}
+
+
+def test_statuses_go_on_changing_behind_an_unreadable_heartbeat() -> None:
+    # The freeze: chargers that turned Faulted or were taken behind it stay Available at Hubject.
+    operator = Operator()
+    operator.has({**fleet(1, 19), "E20": "CHARGING"}, last_seen=operator.clock.now())
+    operator.delta()
+    operator.passes(10)
+    old = operator.clock.now() - 5 * HOUR
+    operator.has({**fleet(1, 19), "E20": "CHARGING"}, last_seen=old)
+    assert operator.delta().exit_code == 3
+    operator.forget()
+    operator.has(
+        {**fleet(1, 16), "E17": "OUTOFORDER", "E18": "CHARGING", "E19": "REMOVED", "E20": "AVAILABLE"},
+        last_seen=old,
+    )
+    operator.delta(after=10)
+    assert operator.holds() == {
+        **fleet(1, 16, "Available"),
+        "E17": "OutOfService",
+        "E18": "Occupied",
+        "E19": "EvseNotFound",
+        "E20": "Occupied",  # nobody vouches for its being free
+    }
+    assert operator.delta(after=10).requests == 0
+    assert operator.reconcile(after=100).found == {}, "what flows is nothing that somebody forgot"
+    full = operator.full(after=10)
+    assert (full.full_load, full.exit_code) == ("applied", 3)
+    assert operator.hub.requests[-1].action.value == "fullLoad"
+    assert counted(operator) == {"Available": 16, "OutOfService": 1, "Occupied": 2, "EvseNotFound": 1}
+    operator.has({**fleet(1, 18), "E19": "REMOVED", "E20": "CHARGING"}, last_seen=old)
+    operator.delta(after=10)
+    assert counted(operator) == {"Available": 16, "OutOfService": 1, "Occupied": 2, "EvseNotFound": 1}
+
+
+def test_the_connectors_that_can_be_read_speak_for_an_evse_whose_other_one_cannot() -> None:
+    # A new connector type has a word of its own, and a broken charger stays Available for half a day.
+    def connectors(first: str, second: str) -> list[SourceRecord]:
+        return [
+            SourceRecord(evse_id=wire(name), connector_id=number, status=status)
+            for name in names(1, 20)
+            for number, status in (("1", first), ("2", second))
+        ]
+
+    operator = Operator(Choices(vocabulary="ocpp1.6"))
+    operator.source.records = connectors("Available", "Available")
+    operator.delta()
+    operator.source.records = connectors("Faulted", "Kaputt")
+    assert operator.delta(after=10).exit_code == 3
+    assert counted(operator) == {"OutOfService": 20}
+    operator.source.records = connectors("Kaputt", "Kaputt")
+    assert operator.delta(after=10).exit_code == 3
+    assert counted(operator) == {"OutOfService": 20}, "nothing can be read: it stays as it is"
+
+
+def test_what_nobody_can_read_is_unknown_after_half_a_day_with_an_error_of_its_own() -> None:
+    # A map is frozen for weeks, because the refusal was one ERROR among others.
+    operator = Operator()
+    operator.published(fleet(1, 20))
+    operator.has(fleet(1, 20, "KAPUTT"))
+    operator.delta()
+    operator.delta(after=11 * HOUR)
+    operator.start()
+    assert operator.delta(after=HOUR - 1).exit_code == 3
+    assert (counted(operator), len(operator.lines.of("guard.unmapped_believed"))) == ({"Available": 20}, 0)
+    operator.hub.script = [STOPPED]
+    operator.delta(after=1)
+    assert operator.delta(after=3601).exit_code == 0
+    assert (counted(operator), len(operator.lines.of("guard.unmapped_believed"))) == ({"Unknown": 20}, 1)
+    assert all(row.turned_at is None for row in operator.ledger.load().rows.values()), "it passed by time"
+    operator.has(fleet(1, 20))
+    operator.delta(after=10)
+    assert counted(operator) == {"Available": 20}
+
+
+def test_unmapped_values_never_pass_where_the_operator_says_never() -> None:
+    # "never" is read as "at once".
+    operator = Operator(Choices(unmapped_believed_after=None))
+    operator.published(fleet(1, 20))
+    operator.has(fleet(1, 20, "KAPUTT"))
+    operator.delta()
+    assert operator.delta(after=90 * DAY).exit_code == 3
+    assert counted(operator) == {"Available": 20}
+
+
+def test_silence_on_top_of_what_nobody_could_read_is_not_believed_at_once() -> None:
+    # One hiccup of the heartbeats, hours into a freeze, turns the fleet that was frozen for half a day.
+    operator = Operator()
+    operator.has(fleet(1, 20), last_seen=operator.clock.now())
+    operator.delta()
+    for _ in range(3):
+        operator.passes(HOUR)
+        operator.has(fleet(1, 20, "KAPUTT"), last_seen=operator.clock.now())
+        assert operator.delta().exit_code == 3
+    operator.has(fleet(1, 20, "KAPUTT"), last_seen=operator.clock.now() - HOUR)
+    operator.delta(after=10)
+    assert counted(operator) == {"Available": 20}
+
+
+def test_a_person_s_leave_holds_for_one_run_and_at_most_that_many() -> None:
+    # The printed command does nothing, or opens the guard for good.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has({**fleet(1, 100), **fleet(1, 60, "KAPUTT")})
+    report = operator.delta(after=10)
+    assert report.refusals[0].hint.endswith("oicp-adapter resync test --allow-unknown 60")
+    assert operator.full(after=10, allow_unknown=59, force=True).exit_code == 3
+    assert counted(operator) == {"Available": 100}
+    assert operator.full(after=10, allow_unknown=60, force=True).exit_code == 0
+    assert counted(operator) == {"Available": 40, "Unknown": 60}
+    operator.has({**fleet(1, 100), **fleet(1, 90, "KAPUTT")})
+    assert operator.delta(after=10).exit_code == 0, "what a person allowed is not counted"
+    operator.has({**fleet(1, 100), **fleet(1, 10), **fleet(11, 100, "KAPUTT")})
+    operator.delta(after=10)
+    operator.has(fleet(1, 100, "KAPUTT"))
+    operator.delta(after=10)
+    assert counted(operator) == {"Unknown": 100}
+
+
+def test_a_leave_is_used_up_over_the_steps_of_one_resync_and_survives_a_lost_answer() -> None:
+    # `--allow-unknown 20` lets twenty turn at every step; or a lost answer takes back what a person allowed.
+    operator = Operator(Choices(baseline=""))
+    operator.published(fleet(1, 60))
+    operator.has({**fleet(1, 60), **fleet(1, 40, "KAPUTT")})
+    operator.delta(after=10)
+    operator.hub.script = [APPLIED_LATE]
+    report = operator.full(after=10, allow_unknown=40, force=True)
+    assert (report.let_turn, report.in_doubt) == (40, 40)
+    assert operator.delta(after=61).exit_code == 0
+    assert counted(operator) == {"Available": 20, "Unknown": 40}
+    assert all(row.turned_at is None for row in operator.ledger.load().rows.values())
+    resync = Resync(operator.sync, Allowance(unknowns=10), now=operator.clock.now(), asked="test")
+    operator.has({**fleet(1, 40), **fleet(41, 50, "KAPUTT"), **fleet(51, 60)})
+    ended = resync.step(operator.clock.now())
+    assert ended is not None
+    assert ended.exit_code == 0
+
+
+def test_an_unanswered_step_stays_in_the_account_and_is_sent_again() -> None:
+    # A lost answer turns half of the fleet for free, and the other half the next minute.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has({**fleet(1, 100), **fleet(1, 50, "KAPUTT")})
+    operator.hub.script = [IN_DOUBT]
+    operator.delta(after=10)
+    operator.start()
+    operator.has(fleet(1, 100, "KAPUTT"))
+    assert operator.delta(after=61).withheld == 50
+    report = operator.delta(after=61)
+    assert (report.exit_code, report.withheld) == (3, 50)
+    assert counted(operator) == {"Available": 50, "Unknown": 50}
+
+
+def test_a_refused_step_has_no_share_in_the_account() -> None:
+    # Hubject does not answer for an hour, and the retries use the day's account up.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has({**fleet(1, 100), **fleet(1, 50, "KAPUTT")})
+    operator.hub.script = [STOPPED]
+    operator.delta(after=10)
+    assert all(row.turned_at is None for row in operator.ledger.load().rows.values())
+
+
+def test_what_unknown_after_publishes_is_not_counted_even_behind_a_freeze() -> None:
+    # The export dies while the guard stands, and the map stays frozen after all.
+    operator = Operator(Choices(unknown_after=DAY))
+    operator.published(fleet(1, 20))
+    operator.has(fleet(1, 20, "KAPUTT"))
+    assert operator.delta().exit_code == 3
+    operator.source.failure = SourceError("down")
+    operator.delta(after=10)
+    operator.delta(after=DAY)
+    assert counted(operator) == {"Unknown": 20}
+    assert all(row.turned_at is None for row in operator.ledger.load().rows.values())
+
+
+def test_after_a_clock_step_silence_is_new() -> None:
+    # The clock leaps by a quarter of an hour, and the fleet that was silent for a minute is believed dead.
+    operator = Operator()
+    operator.has(fleet(1, 20), last_seen=operator.clock.now())
+    operator.delta()
+    operator.delta(after=2701)
+    operator.clock.wall += 1000
+    assert (operator.delta(after=1).exit_code, counted(operator)) == (3, {"Available": 20})
+
+
+def test_status_tells_since_when_the_map_is_frozen_and_what_nobody_vouches_for() -> None:
+    # Nobody knows for how long drivers have been shown what cannot be confirmed.
+    operator = Operator()
+    operator.published({**fleet(1, 19), "E20": "CHARGING"})
+    operator.has(fleet(1, 20, "KAPUTT"))
+    frozen_at = operator.clock.now()
+    operator.delta()
+    operator.delta(after=2 * HOUR)
+    found = operator_facts(
+        operator.ledger.load(),
+        [],
+        rejected=0,
+        holder=None,
+        days_left=None,
+        automatic_baseline=False,
+        mode="push",
+        paused=None,
+        audit=[],
+    ).frozen
+    assert found is not None
+    assert (found.since, found.available) == (time_text(frozen_at), 19)

@@ -71,14 +71,36 @@ def test_an_allowed_withdrawal_does_not_open_the_other_guards() -> None:
     assert set(decision.withheld.values()) == {"mass_unknown"}
 
 
-def test_the_mass_guard_s_clock_runs_while_it_refuses_and_stops_when_it_is_over() -> None:
-    # Fifteen minutes never pass; or the next outage is believed at once.
-    dead = rows_of("dead", 80, **STALE)
-    first = decide(dead)
-    assert (first.mass_since, going(first)) == (NOW, set())
-    later = decide(dead, state=OperatorState(mass_since=NOW - 900))
-    assert (later.mass_since, len(going(later))) == (NOW - 900, 80)
-    assert decide(rows_of("rest", 80), state=OperatorState(mass_since=NOW - 900)).mass_since is None
+def test_what_a_step_is_withheld_from_still_flows_unless_it_is_available() -> None:
+    # The freeze: statuses that turned Faulted behind an unreadable heartbeat stay Available at Hubject.
+    def silent(name: str, said: EvseStatus) -> list[EvseRow]:
+        return rows_of(name, 2, **STALE, fallback=said)
+
+    decision = decide(
+        silent("busy", EvseStatus.OCCUPIED),
+        silent("broken", EvseStatus.OUT_OF_SERVICE),
+        silent("free", EvseStatus.AVAILABLE),
+        rows_of("mute", 2, **STALE),
+        rows_of("freed", 2, **{**STALE, "status": EvseStatus.OCCUPIED}, fallback=EvseStatus.AVAILABLE),
+    )
+    assert {change.key: change.status for change in decision.plan.changes} == {
+        "busy0": "Occupied",
+        "busy1": "Occupied",
+        "broken0": "OutOfService",
+        "broken1": "OutOfService",
+    }
+    assert len(decision.withheld) == 10
+
+
+def test_what_can_be_read_as_gone_passes_the_withdrawal_guard_too() -> None:
+    # Behind an unknown word of one connector the others say "removed", and the whole region leaves the map.
+    odd: dict[str, Any] = {"desired": EvseStatus.UNKNOWN, "cause": Cause.UNMAPPED}
+    removed = rows_of("removed", 60, **odd, fallback=EvseStatus.EVSE_NOT_FOUND)
+    decision = decide(removed, rows_of("rest", 40))
+    assert [refusal.guard.value for refusal in decision.refusals] == ["mass_unknown", "withdrawal"]
+    assert (going(decision), len(decision.withheld)) == (set(), 60)
+    few = decide(removed[:3], rows_of("odd", 57, **odd), rows_of("rest", 40))
+    assert going(few) == {"removed0", "removed1", "removed2"}
 
 
 def test_several_guards_are_all_told() -> None:
