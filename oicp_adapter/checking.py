@@ -107,11 +107,21 @@ def _ledger(wiring: Wiring, key: str) -> list[Finding]:
     if not wiring.has_ledger():
         wiring.verify_ledger_place()
         text = "none yet: the first run makes it, and begins with an unknown baseline"
-    else:
-        text = f"{len(wiring.ledger(key).load().rows)} EVSEs known"
-    holder = wiring.holder(key)
-    pushing = f"; {holder} pushes now" if holder else ""
-    return [Finding(operator=key, what="ledger", verdict="ok", text=text + pushing)]
+        return [Finding(operator=key, what="ledger", verdict="ok", text=text)]
+    text = f"{len(wiring.ledger(key).load().rows)} EVSEs known"
+    if holder := wiring.holder(key):
+        text += f"; {holder} pushes now"
+    if (names := wiring.ledger_names()) == 1:
+        return [Finding(operator=key, what="ledger", verdict="ok", text=text)]
+    return [
+        Finding(
+            operator=key,
+            what="ledger",
+            verdict="warning",
+            text=f"{text}; the file has {names} names (hard links), and by each of them a lock of its own",
+            fix="remove the others: two processes that use different names push in parallel and damage the file",
+        )
+    ]
 
 
 def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:

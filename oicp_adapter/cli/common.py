@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
 
@@ -152,8 +153,9 @@ def unmapped_text(unmapped: Sequence[UnmappedValue], *, key: str) -> str:
 
 
 def talk(text: str) -> None:
-    """Say something to the person: stderr, never mixed with data."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place for talk
+    """Say something to the person: stderr, never mixed with data. A full disk costs the words, not the exit code."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place for talk
 
 
 def data(text: str) -> None:

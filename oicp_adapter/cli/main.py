@@ -11,7 +11,7 @@ import typer
 
 from oicp_adapter import __version__
 from oicp_adapter.cli import demo, health, init, inspecting, mapping, pushing, reading, simulate, upkeep
-from oicp_adapter.cli.common import ConfigOption, talk
+from oicp_adapter.cli.common import ConfigOption
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,9 +77,5 @@ app.command()(demo.demo)
 
 
 def main() -> None:
-    """The entry point."""
-    try:
-        app(prog_name="oicp-adapter")
-    except KeyboardInterrupt:
-        talk("interrupted")
-        raise SystemExit(130) from None
+    """The command line, in a process that can take signals: see `oicp_adapter.__main__`."""
+    app(prog_name="oicp-adapter")

@@ -39,6 +39,8 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
     settings = settings_of(context, config)
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.daemon import Daemon
+    from oicp_adapter.signals import asked_to_end
+    from oicp_adapter.telemetry import events
     from oicp_adapter.wiring import Wiring, configure_log, reading_anew
 
     stop = threading.Event()
@@ -46,10 +48,14 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
     with ExitStack() as stack:
         wiring = stack.enter_context(Wiring(settings, clock=clock, log=log, stop=stop))
         wiring.certificates.verify_any()
-        operators = []
-        for key in settings.operators:
-            stack.enter_context(wiring.lock(key, verb="run"))
-            operators.append(wiring.jobs(key))
+        operators = [
+            wiring.jobs(key)
+            for key in settings.operators
+            if wiring.take_turn(key, stack, give_up=asked_to_end)
+        ]
+        if asked_to_end():  # before anything was begun
+            log.emit(events.DAEMON_STOPPED)
+            return 0
         daemon = Daemon(
             operators,
             clock=clock,

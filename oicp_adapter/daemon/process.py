@@ -21,6 +21,7 @@ from oicp_adapter.daemon.schedule import first_run
 from oicp_adapter.daemon.worker import DELTA, FULL, OperatorJobs, Worker
 from oicp_adapter.errors import AdapterError
 from oicp_adapter.ports import Clock
+from oicp_adapter.signals import ENDING, HANDLED, taken
 from oicp_adapter.sync.cycle import Reading
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
@@ -64,10 +65,9 @@ class Daemon:
 
         SIGUSR1 asks every operator for a full load, SIGHUP reads source and mapping settings again.
         """
-        previous = {
-            number: signal.signal(number, self._note)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-        }
+        previous = {number: signal.signal(number, self._note) for number in HANDLED}
+        for number in taken():
+            self._signals.put(number)
         try:
             self._start()
             self._watch()
@@ -157,7 +157,7 @@ class Daemon:
     def _asked_again(self) -> bool:
         """A second Ctrl-C: the person does not want to wait for the grace time."""
         with contextlib.suppress(queue.Empty):
-            self._impatient |= self._signals.get_nowait() in (signal.SIGINT, signal.SIGTERM)
+            self._impatient |= self._signals.get_nowait() in ENDING
         return self._impatient
 
     def _end(self) -> int:

@@ -104,22 +104,33 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Work until asked to stop."""
         try:
-            self._begin_anew()
-            abandoned = self.jobs.ledger.abandon(now=self._clock.now())
-            if abandoned:
-                self._log.emit(events.COMMAND_ENDED, state="failed", text="the process it was given to died")
+            begun = False
             while not self._asked_to_end.is_set():
+                begun = begun or self._takes_up()
                 self._collect()
-                self._step()
+                if begun:
+                    self._step()
         except BaseException as error:  # noqa: BLE001 - the main thread must learn of any death
             self.failure = error
             self._log.crash(events.DAEMON_WORKER_DIED, error)
         finally:
             self.jobs.close()
 
+    def _takes_up(self) -> bool:
+        """Take up the work where the process before left it. False: the ledger cannot be used, so not yet."""
+        try:
+            self._records = {record.job: record for record in self.jobs.ledger.jobs()}
+            abandoned = self.jobs.ledger.abandon(now=self._clock.now())
+        except LedgerError as error:
+            self._cannot(error)
+            return False
+        if abandoned:
+            self._log.emit(events.COMMAND_ENDED, state="failed", text="the process it was given to died")
+        self._begin_anew()
+        return True
+
     def _begin_anew(self) -> None:
-        """Take up the jobs where the process before left them."""
-        self._records = {record.job: record for record in self.jobs.ledger.jobs()}
+        """Which jobs are due at once."""
         for job in self.jobs.triggers:
             record = self._records.get(job, JobRecord(job=job))
             promised = record.next_run_at
@@ -128,7 +139,7 @@ class Worker(threading.Thread):
                 self._due[job] = MISSED
                 self._log.emit(events.JOB_MISSED, job=job, due=time_text(promised))
             else:
-                self._announce(job)
+                self._announce_again((job,))
 
     def _collect(self) -> None:
         """Wait a little for pokes, and take all there are."""

@@ -104,15 +104,17 @@ def _writable(path: Path) -> sqlite3.Connection:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """For verbs that only read. Where the directory is read-only too and no writer has the file open (there is no
-    -wal), the file is read as it lies: SQLite could not create the files it coordinates with."""
+    """For verbs that only read. Where SQLite cannot create the files it coordinates with, because the directory is
+    read-only or the disk full, and no writer has the file open (nothing is in a -wal), it is read as it lies."""
     connection = connect(path, mode="mode=ro")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
         refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-        if not refused or path.with_name(path.name + "-wal").exists():
+        full = error.sqlite_errorcode == sqlite3.SQLITE_IOERR_SHMSIZE
+        written = path.with_name(path.name + "-wal")
+        if not (refused or full) or (written.exists() and (refused or written.stat().st_size)):
             raise
         return connect(path, mode="mode=ro&immutable=1")
     except BaseException:

@@ -91,8 +91,9 @@ class OperatorLock:
 
     def _sign(self, file: int) -> None:
         name = Holder(verb=self._verb, pid=os.getpid(), host=socket.gethostname(), since=self._now())
-        os.ftruncate(file, 0)
-        os.pwrite(file, msgspec.json.encode(name) + b"\n", 0)
+        text = msgspec.json.encode(name) + b"\n"
+        os.pwrite(file, text, 0)  # first: on a full disk the block that was freed may be gone
+        os.ftruncate(file, len(text))
 
     def __enter__(self) -> Self:
         self.acquire()

@@ -20,6 +20,7 @@ from pathlib import Path
 from oicp_adapter.errors import LedgerError
 from oicp_adapter.ledger import faults, schema
 from oicp_adapter.ledger.database import connect
+from oicp_adapter.ledger.location import resolved
 from oicp_adapter.ledger.sqlite import SqliteStore
 
 _ANOTHER = "name a file that `ledger backup` wrote; the ledger is as it was"
@@ -36,7 +37,7 @@ def duplicate(copy: Path, path: Path, *, now: float) -> Iterator[Path]:
             raise LedgerError(f"there is no copy {copy}", hint=_ANOTHER)
         if path.exists() and copy.samefile(path):
             raise LedgerError(f"this is no copy, but the ledger itself: {copy}", hint=_ANOTHER)
-    path = path.resolve()
+    path = resolved(path)
     with faults.translated(path):
         folder = tempfile.TemporaryDirectory(prefix=".ledger-", dir=path.parent)
     with folder:
@@ -56,7 +57,7 @@ def put_in_place(made: Path, path: Path, *, now: float) -> Path | None:
 
     Raises LedgerError; then the old one is where it was.
     """
-    path = path.resolve()
+    path = resolved(path)
     aside = path.with_name(f"{path.name}.replaced-{now:.0f}")
     with faults.translated(path):
         _complete(made)

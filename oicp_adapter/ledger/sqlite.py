@@ -24,6 +24,7 @@ from oicp_adapter.ledger import codec, faults, schema
 from oicp_adapter.ledger.database import Database
 from oicp_adapter.ledger.inbox import SqliteInbox
 from oicp_adapter.ledger.jobs import SqliteJobs
+from oicp_adapter.ledger.location import resolved
 from oicp_adapter.ledger.pauses import SqlitePauses
 from oicp_adapter.ledger.pushes import SqlitePushes, without_outcome
 from oicp_adapter.ledger.rejections import SqliteRejections
@@ -122,7 +123,7 @@ class SqliteStore:
         Raises LedgerForeign, LedgerUnreadable, LedgerNotWritable, LedgerFull, or LedgerError for a reader that
         finds no ledger, or one of an older version.
         """
-        path = path.resolve()
+        path = resolved(path)
         _refuse_what_is_no_file(path, read_only=read_only)
         if not read_only:
             schema.create_if_missing(path, now=now, migrations=migrations)
@@ -157,7 +158,7 @@ class SqliteStore:
     def backup(self, to: Path) -> None:
         """Copy the ledger as of this moment, also while others write. Never overwrites."""
         taken = LedgerNotWritable(f"there is a file already: {to}", hint="give another name, or move it away")
-        to = to.resolve()
+        to = resolved(to)
         if to.exists():
             raise taken
         with self._database.outside() as connection, faults.translated(to):
@@ -167,7 +168,7 @@ class SqliteStore:
     @classmethod
     def open_backup(cls, path: Path) -> Self:
         """Open a copy, which may be of an older version, for reading. Raises LedgerError unless it is sound."""
-        path = path.resolve()
+        path = resolved(path)
         _refuse_what_is_no_file(path, read_only=True)
         store = cls(path, read_only=True)
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
@@ -190,7 +190,8 @@ def _proxy(value: SecretStr) -> SecretStr:
 
 
 def _ledger_url(value: str) -> str:
-    if not value.startswith(LEDGER_SCHEME) or not value.removeprefix(LEDGER_SCHEME):
+    name = unquote(value.removeprefix(LEDGER_SCHEME))
+    if not value.startswith(LEDGER_SCHEME) or not name or "\0" in name:
         raise ValueError(
             'is not a ledger\'s address; write "sqlite:///ledger.db", or "sqlite:////var/x.db" (absolute)'
         )

@@ -32,6 +32,10 @@ def _error(name: str, says: str, do: str) -> Event:
 
 
 DAEMON_STARTED = _info("daemon.started", "The daemon runs; names its operators, jobs and next runs.")
+DAEMON_WAITS = _info(
+    "daemon.waits",
+    "At its start: a verb that pushes for the operator has some seconds to end; the daemon then takes over.",
+)
 DAEMON_STOPPING = _info("daemon.stopping", "A signal asked it to end; the push in flight is finished first.")
 DAEMON_STOPPED = _info("daemon.stopped", "It ended; the ledger is closed.")
 DAEMON_GRACE_OVER = _error(

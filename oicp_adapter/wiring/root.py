@@ -7,13 +7,14 @@ import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.daemon import OperatorJobs
+from oicp_adapter.errors import LockHeld
 from oicp_adapter.hub import HubClient
 from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
@@ -55,6 +56,10 @@ READING = 60.0
 """Seconds that reading the source, mapping and planning may take."""
 RATE_WINDOW = 60.0
 """Seconds of calls a new process has to know of (P6)."""
+TURN_COMES_WITHIN = 30.0
+"""Seconds for which the daemon waits at its start for a verb that pushes: one push of it may take that long."""
+GLANCE = 0.2
+"""Seconds between looks whether it has ended."""
 
 
 def configure_log(settings: Settings, *, stream: TextIO | None = None, quiet: bool = False) -> EventLog:
@@ -66,7 +71,7 @@ def configure_log(settings: Settings, *, stream: TextIO | None = None, quiet: bo
 
 def daemon_at(ledger_url: str) -> bool:
     """Whether a daemon runs with this ledger: what can be told without a configuration that can be read."""
-    path = parse_url(ledger_url, directory=Path.cwd())
+    path = parse_url(ledger_url, directory=Path())
     return any(holder.verb == "run" for holder in holders_beside(path))
 
 
@@ -101,7 +106,7 @@ class Wiring:
         self._log = log
         self._stop = stop if stop is not None else threading.Event()
         self._read_only = read_only
-        self._path = ledger or parse_url(settings.ledger.url, directory=Path.cwd())
+        self._path = ledger or parse_url(settings.ledger.url, directory=Path())  # it is absolute by now
         self._store: SqliteStore | None = None
 
     def __enter__(self) -> Self:
@@ -140,6 +145,10 @@ class Wiring:
         """Whether there is a ledger file at all."""
         return self._path.exists()
 
+    def ledger_names(self) -> int:
+        """How many names the ledger's file has: by a second one (a hard link) it would have a second lock."""
+        return self._path.stat().st_nlink
+
     def verify_ledger_place(self) -> None:
         """Raises LedgerNotWritable if the first run could not make the ledger."""
         verify_place(self._path)
@@ -151,6 +160,29 @@ class Wiring:
     def lock(self, key: str, *, verb: str) -> OperatorLock:
         """The right to push for an operator; acquire it before anything else is opened."""
         return OperatorLock(self._lock_path(key), holder=verb, now=self._clock.now)
+
+    def take_turn(self, key: str, stack: ExitStack, *, give_up: Callable[[], bool]) -> bool:
+        """The daemon's lock for an operator, held by `stack`; a verb that runs and ends gets some time to do so.
+
+        Raises LockHeld if it takes longer, or at once if another daemon has it. False: `give_up` said so.
+        """
+        until, waits = self._clock.monotonic() + TURN_COMES_WITHIN, False
+        while not give_up():
+            try:
+                stack.enter_context(self.lock(key, verb="run"))
+            except LockHeld:
+                holder = self.holder(key)
+                if (holder is not None and holder.obeys) or self._clock.monotonic() >= until:
+                    raise
+                if not waits:
+                    self._log.emit(
+                        events.DAEMON_WAITS, operator=key, text=f"{holder or 'another process'} pushes"
+                    )
+                waits = True
+                self._clock.sleep(GLANCE)
+            else:
+                return True
+        return False
 
     def holder(self, key: str) -> Holder | None:
         """Who pushes for the operator now."""

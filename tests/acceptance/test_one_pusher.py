@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oicp_adapter.simulator import Fault
 from tests.acceptance.fleet import fleet, published
-from tests.acceptance.house import House, wait_until
+from tests.acceptance.house import Ended, House, wait_until
 
 
 def test_a_second_daemon_and_a_sync_are_told_who_pushes_and_change_nothing(house: House) -> None:
@@ -67,3 +67,35 @@ def test_before_the_first_ledger_plan_works_and_the_others_say_what_is_missing(h
         assert "oicp-adapter run" in looked.err
     assert [file.name for file in house.place.glob("ledger*")] == [], "looking makes nothing"
     assert house.requests() == []
+
+
+def test_a_ledger_that_is_reached_through_a_link_has_the_same_lock(house: House) -> None:
+    # In the field: /var/lib/oicp-adapter/ledger.db is a link to the data disk; two locks are two pushes in parallel.
+    evses = fleet(10)
+    house.configure_quick()
+    house.published(evses, adopt=True)
+    daemon = house.runs()
+    elsewhere = house.place / "elsewhere"
+    elsewhere.mkdir()
+    link = elsewhere / "link.db"
+    link.symlink_to(house.ledger)
+    text = (house.place / "adapter.toml").read_text()
+    (house.place / "linked.toml").write_text(text.replace("sqlite:///ledger.db", f"sqlite:///{link}"))
+
+    def through(*words: str) -> Ended:
+        return house.call(*words, "--config", "linked.toml", config=False)
+
+    for verb in ("run", "sync"):
+        refused = through(verb)
+        assert (refused.code, f"(process {daemon.pid} on" in refused.err) == (1, True), refused.said
+    assert f"(process {daemon.pid} on" in through("status").out
+    assert through("health").code == 0
+    assert through("ledger", "restore", "nothing.db").code == 1
+    (house.place / "linked.toml").write_text((house.place / "linked.toml").read_text() + "[broken]\n")
+    assert through("health").code == 0, "a daemon that lives is found without a readable configuration, too"
+    (house.place / "linked.toml").write_text(text.replace("sqlite:///ledger.db", f"sqlite:///{link}"))
+    assert through("resync", "slb").code == 0
+    assert len(daemon.lines("command.ended")) == 1
+    assert daemon.ends() == 0
+    assert through("sync").code == 0
+    assert list(elsewhere.iterdir()) == [link], "no lock, mark or log of changes beside the link"

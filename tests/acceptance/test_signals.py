@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
+from oicp_adapter.signals import HANDLED
 from oicp_adapter.simulator import Fault
 from tests.acceptance.fleet import fleet, published
-from tests.acceptance.house import House, wait_until
+from tests.acceptance.house import Daemon, House, wait_until
 
 ENDING = [signal.SIGTERM, signal.SIGINT]
 
@@ -138,3 +140,54 @@ def test_two_operators_work_side_by_side_and_one_of_them_may_fail(house: House) 
     daemon.waits_for("source.failed", operator="odd")
     daemon.waits_for("delta.done", operator="slb")
     house.comes_to_hold(published(evses))
+
+
+def _handles_signals(daemon: Daemon) -> bool:
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
+    return bool(caught & 1 << (HANDLED[-1] - 1))  # the last one it has a handler for
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+def test_signals_in_the_first_moment_are_acted_on_when_it_runs(house: House) -> None:
+    # In the field: `systemctl reload` right after a start killed the daemon, and Restart=on-failure left it dead.
+    evses = fleet(10)
+    house.configure_quick()
+    house.published(evses, adopt=True)
+    daemon = house.run()
+    wait_until(lambda: _handles_signals(daemon), "its first moment")
+    daemon.tell(signal.SIGHUP)
+    daemon.tell(signal.SIGUSR1)
+    daemon.waits_for("daemon.reloaded")
+    assert daemon.waits_for("full.done")["full_load"] == "applied"
+    assert daemon.ends() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("number", ENDING)
+def test_a_stop_in_the_first_moment_ends_it_cleanly(house: House, number: signal.Signals) -> None:
+    # In the field: a deployment that changes its mind; the supervisor counts a failure and starts it again.
+    house.exports(fleet(10))
+    house.configure_quick()
+    daemon = house.run()
+    wait_until(lambda: _handles_signals(daemon), "its first moment")
+    assert daemon.ends(number) == 0
+    assert (daemon.lines()[-1]["event"], daemon.err) == ("daemon.stopped", "")
+    assert house.requests() == []
+
+
+def test_a_daemon_that_is_started_while_a_verb_pushes_takes_over_when_it_has_ended(house: House) -> None:
+    # In the field: cron's `sync` in the second of the deployment: the unit failed, and nobody pushed any more.
+    evses = fleet(10)
+    house.configure_quick()
+    house.published(evses)
+    house.simulator.faults.add(Fault(kind="latency_before_apply", seconds=2, count=1))
+    house.exports(dict.fromkeys(evses, "CHARGING"))
+    verb = house.begin("sync")
+    wait_until(lambda: house.simulator.faults.hits["latency_before_apply", "update"], "a push is in flight")
+    daemon = house.run()
+    assert "`sync`" in daemon.waits_for("daemon.waits")["text"]
+    daemon.waits_for("delta.done")
+    assert verb.wait(20) == 0
+    assert house.holds() == published(dict.fromkeys(evses, "CHARGING"))
+    verb.communicate()

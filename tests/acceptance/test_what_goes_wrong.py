@@ -220,6 +220,68 @@ def test_a_disk_that_fills_up_under_the_daemon_is_told_once_and_it_goes_on_by_it
     assert daemon.lines("job.failed") == []
 
 
+def test_a_daemon_that_starts_on_a_full_disk_says_so(house: House) -> None:
+    # In the field: the restart that was to cure a full disk dies with a traceback, or loses the ledger.
+    evses = fleet(30)
+    house.exports(evses)
+    house.configure_quick()
+    for blocks in (0, 1, 8, 40):  # the lock, the ledger, what SQLite needs beside it
+        _clear(_limited(house, blocks, ["run"]), 1, "the disk ", "free space")
+    house.published(evses)
+    for blocks in (0, 1, 8, 40):
+        _clear(_limited(house, blocks, ["run"]), 1, "the disk ", "free space")
+    for words in (["status"], ["explain", "DE*SLB*E0001*1"], ["plan"]):
+        looked = _limited(house, 40, words)
+        assert (looked.code, looked.err) == (0, ""), "what Hubject holds can be seen all the same"
+    assert house.requests() == []
+    house.runs()
+    assert house.holds() == published(evses)
+
+
+def test_streams_that_are_closed_and_a_directory_that_is_gone_are_no_tracebacks(house: House) -> None:
+    # In the field: a supervisor that closes what it does not read, a start from a directory that was tidied away.
+    evses = fleet(3)
+    house.exports(evses)
+    house.configure_quick()
+    gone = house.place / "gone"
+    configuration = str(house.place / "adapter.toml")
+    for number, closing in enumerate(("2>&-", ">&-", ">&- 2>&-")):
+        gone.mkdir()
+        script = f'cd gone && rmdir ../gone && exec "$@" --config "{configuration}" {closing}'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *house.command("sync", config=False)],
+            cwd=house.place,
+            env=house.environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+        assert house.holds() == published(evses), number
+
+
+def test_a_daemon_that_starts_on_a_full_disk_after_a_crash_goes_on_by_itself(house: House) -> None:
+    # In the field: the machine was reset while its disk was full; the ledger can be read, but takes nothing more.
+    evses = fleet(30)
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    log = house.place / "ledger.db-wal"
+    wait_until(lambda: log.stat().st_size > FULL_AT, "the ledger has something to lose")
+    daemon.dies()
+    changed = dict.fromkeys(evses, "CHARGING")
+    house.exports(changed)
+    again = house.run(through=("sh", "-c", f'ulimit -S -f {FULL_AT // 512}; exec "$@"', "sh"))
+    told = again.waits_for("ledger.failed")
+    assert (told["level"], "free space" in told["fix"]) == ("error", True)
+    assert house.requests() == []
+    _fill(again, False)
+    house.comes_to_hold(published(changed))
+    again.waits_for("ledger.usable")
+    assert (len(again.lines("ledger.failed")), again.lines("job.failed")) == (1, [])
+
+
 def _fill(daemon: Daemon, full: bool) -> None:
     """Let no file of this process grow, or let them grow again. Its log is a file, too."""
     limit = FULL_AT if full else resource.RLIM_INFINITY

@@ -318,3 +318,13 @@ def test_several_operators_are_checked_one_after_the_other(desk: Desk) -> None:
     assert desk.call("check").exit_code == 5
     assert desk.call("check", "abc").exit_code == 0
     assert desk.call("check", "nobody").exit_code == 2
+
+
+def test_a_ledger_with_two_names_is_warned_of(desk: Desk) -> None:
+    # A copy made by linking: whoever uses it has another lock, pushes in parallel, and damages both.
+    assert desk.call("sync").exit_code in (0, 4)
+    os.link(desk.place / "ledger.db", desk.place / "copy.db")
+    warned = desk.call("check").output
+    assert "2 names (hard links)" in warned
+    (desk.place / "copy.db").unlink()
+    assert "hard links" not in desk.call("check").output

@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 from apscheduler.triggers.base import BaseTrigger
 
+from oicp_adapter import signals
 from oicp_adapter.clock import SystemClock
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Daemon, OperatorJobs
@@ -392,6 +393,48 @@ def test_a_clock_that_is_put_back_does_not_stop_the_jobs_until_it_is_there_again
     assert room.daemon(AheadAtTheStart(room)) == 0
     give_up.cancel()
     assert room.script.ran == ["delta"]
+
+
+def test_a_ledger_that_takes_nothing_at_the_start_is_told_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The restart that was to cure a full disk dies with a traceback, again and again.
+    room = Room(delta=[None])
+    abandon, refusals = room.ledger.abandon, [FULL_DISK, FULL_DISK]
+
+    def refuses(*, now: float) -> int:
+        if refusals:
+            assert room.script.ran == []
+            raise refusals.pop()
+        return abandon(now=now)
+
+    monkeypatch.setattr(room.ledger, "abandon", refuses)
+    worker = room.works(DELTA)
+    assert (worker.failure, room.script.ran) == (None, ["delta"])
+    assert [line["text"] for line in room.lines.of("ledger.failed")] == [FULL_DISK.message]
+    assert len(room.lines.of("ledger.usable")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_signals_from_before_the_daemon_are_acted_on(number: signal.Signals) -> None:
+    # `systemctl stop` during the start: the supervisor waits for its kill timeout.
+    room = Room(full=[None], never=[None])
+    give_up = threading.Timer(20, room.stop.set)
+    give_up.start()
+    before = {each: signal.getsignal(each) for each in signals.HANDLED}
+    try:
+        signals.note_from_now_on()
+        signal.raise_signal(number)
+        room.script.before = lambda job: room.stop.set() if job == "full" else None
+        assert room.daemon() == 0
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        give_up.cancel()
+    if number == signal.SIGTERM:
+        assert len(room.lines.of("daemon.stopping")) == 1
+    else:
+        assert room.script.asked == [("SIGUSR1", True)]
 
 
 def test_after_a_clock_was_put_back_the_next_runs_are_told_anew() -> None:

@@ -12,11 +12,15 @@ import os
 import signal
 import sys
 
+import oicp_adapter.cli.main
 import oicp_adapter.daemon
 import oicp_adapter.wiring
-from oicp_adapter.cli.main import main
+from oicp_adapter.__main__ import main
 
-assert oicp_adapter.daemon, oicp_adapter.wiring  # imported here so that no fork has to
+assert oicp_adapter.cli.main, (
+    oicp_adapter.daemon,
+    oicp_adapter.wiring,
+)  # imported here so that no fork has to
 
 
 def _live(log: str) -> None:

@@ -37,6 +37,7 @@ def test_a_ledger_address_is_a_path_beside_the_configuration_or_an_absolute_one(
         "sqlite:///state/",
         "sqlite:///:memory:",
         "sqlite:///ledger.db?mode=memory",
+        "sqlite:///ledger%00.db",
         "postgresql://me:secret@db/ledger",
     ],
 )
@@ -46,3 +47,23 @@ def test_any_other_address_is_refused_without_repeating_it(url: str) -> None:
         parse_url(url, directory=HERE)
     assert "sqlite:///ledger.db" in refused.value.hint
     assert "secret" not in str(refused.value)
+
+
+def test_a_ledger_has_one_name_however_it_is_reached(tmp_path: Path) -> None:
+    # A link to the ledger has a lock of its own, and two processes push for one operator.
+    place = tmp_path / "disk"
+    place.mkdir()
+    (tmp_path / "ledger.db").symlink_to(place / "ledger.db")
+    (tmp_path / "state").symlink_to(place)
+    (tmp_path / "again.db").symlink_to("state/ledger.db")
+    for made in (False, True):
+        if made:
+            (place / "ledger.db").touch()
+        for name in ("disk/ledger.db", "ledger.db", "state/ledger.db", "again.db", "state/../disk/ledger.db"):
+            assert parse_url(f"sqlite:///{name}", directory=tmp_path) == place / "ledger.db"
+
+
+def test_links_in_a_circle_are_left_to_whoever_opens_them(tmp_path: Path) -> None:
+    # A traceback at the start, where a sentence with the path would do.
+    (tmp_path / "ledger.db").symlink_to("ledger.db")
+    assert parse_url("sqlite:///ledger.db", directory=tmp_path) == tmp_path / "ledger.db"
