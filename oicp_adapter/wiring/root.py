@@ -32,6 +32,7 @@ from oicp_adapter.sync.facts import standstill, time_text, unread
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.work import Progress, no_progress
+from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
 from oicp_adapter.wiring.certificates import Certificates
 from oicp_adapter.wiring.parts import (
