@@ -52,6 +52,7 @@ def pulled_back(
         turned_at=_past(row.turned_at, now),
         unread_since=now if missing_anew and row.unread_since is not None else _past(row.unread_since, now),
         changed_at=_past(row.changed_at, now),
+        said_at=_past(row.said_at, now),
         first_missing=now
         if missing_anew and row.first_missing is not None
         else _past(row.first_missing, now),

@@ -144,7 +144,7 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
     """
     if withheld == MASS_GUARD and (readable := _readable(row, complete=complete)) is not None:
         return readable
-    if withheld or (row.first_missing is None and _held_back(row, policy, now=now)):
+    if withheld or (row.first_missing is None and held_back(row, policy, now=now)):
         return Hold.HOLD if row.quarantine is not None else _as_it_is(row)
     if row.first_missing is None:
         withdraws = row.may_be_shown and row.desired is EvseStatus.EVSE_NOT_FOUND
@@ -181,19 +181,21 @@ def _due_again(row: EvseRow, *, now: float) -> bool:
     return row.reassert_at is not None and now >= row.reassert_at
 
 
-def _held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
+def held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
     """A change to Available whose time has not come. An EVSE without a status at Hubject does not wait."""
     if row.desired is not EvseStatus.AVAILABLE or row.status in (None, EvseStatus.AVAILABLE):
         return False
-    return row.changed_at is not None and 0 <= now - row.changed_at < policy.hold_available
+    said_at = row.changed_at if row.said_at is None else row.said_at
+    return said_at is not None and 0 <= now - said_at < policy.hold_available
 
 
-def _released(change: Change, policy: PlanPolicy) -> Change:
+def _released(change: Change, row: EvseRow, policy: PlanPolicy) -> Change:
     """Waiting that was wanted is no lag, and nothing that reconcile has found."""
     if change.removal and change.since is not None:
         return msgspec.structs.replace(change, since=change.since + policy.missing_after)
     waited = change.status is EvseStatus.AVAILABLE and change.previous not in (None, EvseStatus.AVAILABLE)
-    if not (waited and policy.hold_available and change.since is not None):
+    behind_before = row.said_at not in (None, row.changed_at)
+    if not (waited and policy.hold_available and change.since is not None) or behind_before:
         return change
     return msgspec.structs.replace(change, since=change.since + policy.hold_available)
 
@@ -234,7 +236,7 @@ def make_plan(
         )
         if change is not None:
             beside = guard == MASS_GUARD and change.status is not row.status
-            changes.append(_beside(change, row) if beside else _released(change, policy))
+            changes.append(_beside(change, row) if beside else _released(change, row, policy))
         elif row.quarantine is not None:
             quarantined += 1
         elif row.in_doubt_since is not None:

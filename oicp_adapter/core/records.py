@@ -68,7 +68,7 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source_time: float | None = None
     connectors: tuple[ConnectorState, ...] = ()
     changed_at: float | None = None
-    """Since when the source's word waits for Hubject's acknowledgement; None: nothing waits."""
+    """Since when Hubject is behind the source's word, however often that has changed meanwhile; None: it is not."""
     first_missing: float | None = None
     """First complete read without it (or with it unpublished)."""
     last_seen: float | None = None
@@ -84,6 +84,13 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the source's words say without what could not be read; None: nothing, or all could be read."""
     unread_since: float | None = None
     """Since when `desired` comes from its `cause`, staleness or something unmapped; None: from the source's words."""
+    said_at: float | None = None
+    """Since when the source has said `desired`, as long as it waits; None: as `changed_at`."""
+
+    @property
+    def doubtful_since(self) -> float | None:
+        """Since when nobody knows what Hubject holds of it; None: known. Rows of older versions have no first time."""
+        return None if self.in_doubt_since is None else self.doubted_at or self.in_doubt_since
 
     @property
     def held(self) -> bool:

@@ -31,6 +31,7 @@ def acknowledged(
         status_at=now,
         push_id=push_id,
         in_doubt_since=None,
+        doubted_at=None,
         reassert_at=_reassert_at(row, now=now, settle=settle),
         quarantine=None,
         withdrawn_at=None if shown else row.withdrawn_at,
@@ -38,6 +39,7 @@ def acknowledged(
         if row.turned_at != UNCOUNTED and status is row.desired and row.unread
         else None,
         changed_at=None if status == row.desired or row.first_missing is not None else row.changed_at,
+        said_at=None if status == row.desired or row.first_missing is not None else row.said_at,
     )
 
 
@@ -47,6 +49,11 @@ def _reassert_at(row: EvseRow, *, now: float, settle: float) -> float | None:
     if row.in_doubt_since is not None:
         at = max(at or 0.0, row.in_doubt_since + REASSERT_AFTER * settle)
     return None if at is None or now >= at else at
+
+
+def first_doubt(row: EvseRow, *, now: float) -> float:
+    """Since when it is in doubt, for people: kept while the wait begins anew, from `now` if it was not."""
+    return now if row.doubtful_since is None else row.doubtful_since
 
 
 def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None) -> EvseRow:
@@ -65,6 +72,7 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
         presence=presence,
         in_doubt_since=now,
         push_id=push_id if push_id is not None else row.push_id,
+        doubted_at=first_doubt(row, now=now),
     )
 
 
@@ -97,10 +105,12 @@ def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> E
         status_at=now,
         push_id=push_id if push_id is not None else row.push_id,
         in_doubt_since=None,
+        doubted_at=None,
         reassert_at=_reassert_at(row, now=now, settle=settle),
         turned_at=None,
         quarantine=None if row.first_missing is not None else row.quarantine,
         changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
+        said_at=None if row.desired is None or row.first_missing is not None else row.said_at,
     )
 
 
@@ -133,6 +143,7 @@ def quarantined(
         row,
         quarantine=entry,
         in_doubt_since=None,
+        doubted_at=None,
         # A refusal asserts nothing: what was in doubt is still to be pushed once more.
         reassert_at=_reassert_at(row, now=now, settle=settle) if doubted_before else row.reassert_at,
     )
@@ -159,13 +170,15 @@ def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]
         if key in in_flight:
             changed.append(doubted(row, in_flight[key], now=now, push_id=None))
         elif restarted and row.in_doubt_since is not None:
-            changed.append(replace(row, in_doubt_since=now))
+            changed.append(replace(row, in_doubt_since=now, doubted_at=first_doubt(row, now=now)))
     return changed
 
 
 def distrusted(row: EvseRow, *, now: float) -> EvseRow:
     """The ledger may have gone back in time: what it says of Hubject may be old. Pushed again after settle."""
-    return replace(row, presence=Presence.UNKNOWN, in_doubt_since=now)
+    return replace(
+        row, presence=Presence.UNKNOWN, in_doubt_since=now, doubted_at=first_doubt(row, now=now)
+    )
 
 
 def distrusted_state(state: OperatorState) -> OperatorState:
@@ -197,9 +210,11 @@ def observed(
             presence=Presence.ABSENT if absent else Presence.UNKNOWN,
         )
         if full_doubt_since is not None and now - full_doubt_since < REASSERT_AFTER * settle:
+            doubted_since = full_doubt_since if now - full_doubt_since < settle else None
             row = replace(
                 row,
-                in_doubt_since=full_doubt_since if now - full_doubt_since < settle else None,
+                in_doubt_since=doubted_since,
+                doubted_at=doubted_since,
                 reassert_at=full_doubt_since + REASSERT_AFTER * settle,
             )
     unread_since = _unread_since(row, desired, now)
@@ -218,6 +233,8 @@ def observed(
     )
     if same and (row.first_missing is None or desired.status is None):
         return row
+    waits = desired.status is not None and not (desired.status is row.status and row.acknowledged)
+    repeated = desired.status is row.desired and row.changed_at is not None
     return replace(
         row,
         wire_id=row.wire_id if row.status is not None else desired.wire_id,
@@ -231,7 +248,8 @@ def observed(
         rule=desired.rule,
         source_time=desired.source_time,
         connectors=desired.connectors,
-        changed_at=_waiting_since(row, desired.status, now),
+        changed_at=(now if row.changed_at is None else row.changed_at) if waits else None,
+        said_at=(row.said_at if repeated else now) if waits else None,
         first_missing=row.first_missing if desired.status is None else None,
         last_seen=row.last_seen if desired.status is None else None,
     )
@@ -243,14 +261,6 @@ def _unread_since(row: EvseRow, desired: Desired, now: float) -> float | None:
         return None
     begun = row.unread_since if row.cause is desired.cause else None
     return now if begun is None else begun
-
-
-def _waiting_since(row: EvseRow, status: EvseStatus | None, now: float) -> float | None:
-    if status is None or (status is row.status and row.acknowledged):
-        return None
-    if status is row.desired and row.changed_at is not None:
-        return row.changed_at
-    return now
 
 
 def missed(row: EvseRow, *, now: float, last_seen: float | None) -> EvseRow:

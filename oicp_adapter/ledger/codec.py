@@ -21,15 +21,15 @@ from oicp_adapter.errors import LedgerUnreadable
 SELECT = """
 SELECT key, wire_id, presence, status, status_at, push_id, in_doubt_since, reassert_at, quarantine, withdrawn_at,
        source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing, last_seen, withheld,
-       doubted_at, turned_at, fallback, unread_since
+       doubted_at, turned_at, fallback, unread_since, said_at
 FROM evse WHERE operator_id = ?
 """
 _UPSERT = """
 INSERT OR REPLACE INTO evse (
     operator_id, key, wire_id, presence, status, status_at, push_id, in_doubt_since, reassert_at, quarantine,
     withdrawn_at, source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing,
-    last_seen, withheld, doubted_at, turned_at, fallback, unread_since
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    last_seen, withheld, doubted_at, turned_at, fallback, unread_since, said_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _STATUS: dict[str | None, EvseStatus | None] = {None: None, **{item.value: item for item in EvseStatus}}
@@ -81,6 +81,7 @@ def _encoded(rows: Iterable[EvseRow], operator_id: int) -> Iterator[tuple[Any, .
             row.turned_at,
             row.fallback.value if row.fallback else None,
             row.unread_since,
+            row.said_at,
         )
 
 
@@ -121,6 +122,7 @@ def _decoded(
     turned_at: float | None,
     fallback: str | None,
     unread_since: float | None,
+    said_at: float | None,
 ) -> EvseRow:
     return EvseRow(
         key=key,
@@ -150,6 +152,7 @@ def _decoded(
         turned_at=turned_at,
         fallback=_STATUS[fallback],
         unread_since=unread_since,
+        said_at=said_at,
     )
 
 

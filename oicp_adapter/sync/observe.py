@@ -89,6 +89,7 @@ def unreadable(rows: dict[str, EvseRow], *, now: float) -> list[EvseRow]:
             fallback=None,
             unread_since=None,
             changed_at=row.changed_at or now,
+            said_at=now,
         )
         for row in rows.values()
         if row.wanted and (row.desired is not EvseStatus.UNKNOWN or row.cause is not Cause.REPORTED)

@@ -6,3 +6,5 @@ ALTER TABLE evse ADD COLUMN turned_at REAL;
 ALTER TABLE evse ADD COLUMN fallback TEXT;
 -- Since when its status comes from staleness, or from something unmapped; NULL: from the source's words.
 ALTER TABLE evse ADD COLUMN unread_since REAL;
+-- Since when the source has said `desired`, while that waits; changed_at is since when Hubject has been behind.
+ALTER TABLE evse ADD COLUMN said_at REAL;
