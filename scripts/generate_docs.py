@@ -78,7 +78,8 @@ On a terminal the log is readable text, otherwise one JSON object per line on st
 - `operator` names the operator's table of the configuration, `cycle_id` joins the lines of one cycle, `push_id` is the
   number of one request in the ledger, and `process_id` is Hubject's own Process-ID: its support asks for it.
 - Nothing is logged for an EVSE that did not change. Secrets are never logged.
-- Alert on every line of level error, and when `delta.done` has not come for several delta intervals.
+- Alert on every line of level error, and when `delta.done` has not come for two times `[log] summary` (10 min):
+  [what to alert on](operations.md#what-to-alert-on).
 """
 
 

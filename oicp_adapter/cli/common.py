@@ -17,6 +17,7 @@ from oicp_adapter.errors import AdapterError, worst_exit_code
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from oicp_adapter.core.model import UnmappedValue
     from oicp_adapter.settings import Settings
@@ -170,13 +171,26 @@ def data_json(value: object) -> None:
     data(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A rich console. Its lines are never broken: a command that is can not be copied. Tables: `show`."""
+def console(*, stderr: bool = False, markup: bool = False) -> Console:
+    """A rich console. Its lines are never broken: a command that is can not be copied. Tables: `show`.
+
+    What stands in brackets or between colons is text, for it may be a path or a word of the source: `line` has the
+    colours. `markup`: the other way round, for words that are all our own.
+    """
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if terminal else PIPE_WIDTH
-    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=not stderr)
+    return Console(
+        stderr=stderr, highlight=False, markup=markup, emoji=markup, width=width, soft_wrap=not stderr
+    )
+
+
+def line(*parts: str | tuple[str, str]) -> Text:
+    """One line for the console: texts, and (text, style)."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
 
 
 def show(rows: Table) -> None:

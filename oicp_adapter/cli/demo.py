@@ -63,7 +63,7 @@ def demo(
     from oicp_adapter.telemetry.log import EventLog
     from oicp_adapter.wiring import Wiring
 
-    out = console()
+    out = console(markup=True)
     fleet, stop = DemoFleet(), threading.Event()
     clock = SystemClock(stop)
     with (

@@ -53,7 +53,7 @@ class _Display:
         self._terminal = sys.stderr.isatty()
         self._said = ""
         self._progress: Progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -13,6 +13,7 @@ from oicp_adapter.cli.common import (
     chosen,
     console,
     data_json,
+    line,
     looking,
     settings_of,
     talk,
@@ -54,12 +55,11 @@ def check(
 def _show_finding(finding: Finding) -> None:
     colour = {"ok": "green", "warning": "yellow", "failed": "red"}[finding.verdict]
     out = console()
-    out.print(f"[{colour}]{finding.verdict:<8}[/{colour}]", f"{finding.operator} {finding.what}:", end=" ")
-    out.print(finding.text, markup=False)
-    for line in finding.sample:
-        out.print(f"           {line}", markup=False)
+    out.print(line((f"{finding.verdict:<8}", colour), f" {finding.operator} {finding.what}: {finding.text}"))
+    for sample in finding.sample:
+        out.print(f"           {sample}")
     if finding.fix:
-        out.print(f"           fix: {finding.fix}", markup=False)
+        out.print(f"           fix: {finding.fix}")
 
 
 @verb
@@ -109,7 +109,7 @@ _PRESENCE = {"unknown": "not certain"}
 
 def _show_evse(facts: EvseFacts) -> None:
     out = console()
-    out.print(f"[bold]{facts.evse_id}[/bold] ({facts.operator})")
+    out.print(line((facts.evse_id, "bold"), f" ({facts.operator})"))
     for name, text in (
         ("source says", facts.source_says),
         ("rule", facts.rule),
@@ -129,9 +129,9 @@ def _show_evse(facts: EvseFacts) -> None:
         ("next", facts.next),
     ):
         if text:
-            out.print(f"  {name:<15} {text}", markup=False, soft_wrap=True)
+            out.print(f"  {name:<15} {text}", soft_wrap=True)
     for number, push in enumerate(facts.history):
-        out.print(f"  {'pushes' if number == 0 else '':<15} {_push(push)}", markup=False, soft_wrap=True)
+        out.print(f"  {'pushes' if number == 0 else '':<15} {_push(push)}", soft_wrap=True)
 
 
 def _push(push: PushFacts) -> str:

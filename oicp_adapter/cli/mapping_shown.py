@@ -41,7 +41,6 @@ def show_rejected(trial: Trial) -> None:
 def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool) -> int:
     """Count what a read would become. `key`: the operator's in the configuration."""
     import msgspec
-    from rich.markup import escape
 
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.core.trial import attempt
@@ -59,7 +58,7 @@ def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool
     )
     rows = table("status", "EVSEs", "value", "rule", "because")
     for one in trial.outcomes[:SHOWN]:
-        rows.add_row(one.status, str(one.evses), escape(one.value), escape(one.rule), one.because)
+        rows.add_row(one.status, str(one.evses), one.value, one.rule, one.because)
     show(rows)
     if len(trial.outcomes) > SHOWN:
         out.print(f"and {len(trial.outcomes) - SHOWN} more rules (all with --json)")
@@ -76,7 +75,6 @@ def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool
 
 def show_entries(vocabulary: str, rules: MappingRules, *, as_json: bool) -> int:
     """A whole vocabulary as these rules leave it."""
-    from rich.markup import escape
 
     from oicp_adapter.core.trial import entries
     from oicp_adapter.core.vocabulary import load_vocabulary
@@ -88,6 +86,6 @@ def show_entries(vocabulary: str, rules: MappingRules, *, as_json: bool) -> int:
         return 0
     rows = table("value", "status", "because", "source", title=f"{found.name}: {found.title}")
     for row in listed:
-        rows.add_row(escape(row.value), row.status, row.because, escape(row.source or row.rule))
+        rows.add_row(row.value, row.status, row.because, row.source or row.rule)
     show(rows)
     return 0

@@ -87,7 +87,7 @@ def sync(
     settings = settings_of(context, config)
     keys = chosen(settings, operator)
     from oicp_adapter.clock import SystemClock
-    from oicp_adapter.sync.facts import time_text
+    from oicp_adapter.core.text import time_text
     from oicp_adapter.wiring import Wiring, configure_log
 
     clock, log = SystemClock(), configure_log(settings, stream=sys.stderr, quiet=sys.stderr.isatty())

@@ -16,6 +16,7 @@ from oicp_adapter.cli.common import (
     data,
     data_json,
     for_each,
+    line,
     looking,
     settings_of,
     show,
@@ -123,13 +124,11 @@ def refused_by(report: CycleReport) -> list[Facts]:
 
 
 def _show_plan(key: str, seen: Preview) -> None:
-    from rich.markup import escape
-
     plan, out = seen.decision.plan, console()
     rows = table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
     for change in plan.changes[:SHOWN]:
         was, becomes = change.previous or "-", change.status or "-"
-        rows.add_row(change.wire_id, change.action, was, becomes, escape(change.reason))
+        rows.add_row(change.wire_id, change.action, was, becomes, change.reason)
     if plan.changes:
         show(rows)
         if len(plan.changes) > SHOWN:
@@ -164,6 +163,7 @@ def status(
     """
     settings = settings_of(context, config)
     from oicp_adapter.sync.facts import operator_facts
+    from oicp_adapter.wiring.parts import plan_policy
 
     facts = {}
     with looking(settings) as wiring:
@@ -179,6 +179,9 @@ def status(
                 mode=settings.operators[key].mode,
                 paused=ledger.paused(now=wiring.now()),
                 audit=ledger.audit(AUDIT_SHOWN),
+                policy=plan_policy(settings, key),
+                unknown_after=settings.operators[key].source.unknown_after,
+                now=wiring.now(),
             )
     if as_json:
         data_json(facts)
@@ -199,56 +202,57 @@ def _days_left(wiring: Wiring, key: str) -> int | None:
 
 
 def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
-    from rich.markup import escape
-
     out = console()
+
+    def show_line(name: str, text: str, style: str = "") -> None:
+        out.print(line((f"  {name:<15} {text}", style)))
+
     out.print(
-        f"[bold]{key}[/bold] ({operator_id}): "
+        line((key, "bold"), f" ({operator_id}): ")
         + (f"{facts.pushed_by} pushes" if facts.pushed_by else "nobody pushes now")
     )
+    if facts.unrecorded:
+        show_line("NOT UP TO DATE", f"{facts.unrecorded}; all of this is as of then", "red")
     if facts.paused:
-        out.print(f"  [yellow]{escape(facts.paused)}[/yellow]")
+        out.print(line((f"  {facts.paused}", "yellow")))
     if facts.mode != "push":
-        out.print(f"  [yellow]mode {facts.mode}: nothing is pushed[/yellow]")
+        out.print(line((f"  mode {facts.mode}: nothing is pushed", "yellow")))
     counts = ", ".join(f"{name} {count}" for name, count in sorted(facts.held.items()))
-    counts = counts or ("nothing for certain" if facts.in_doubt else "nothing yet")
-    out.print(f"  Hubject holds   {counts}")
-    out.print(
-        f"  not settled     backlog {facts.backlog}, in doubt {facts.in_doubt}, quarantined {facts.quarantined}, "
-        f"not publishable {facts.rejected}, withheld {len(facts.withheld)}, missing {facts.missing}"
+    show_line("Hubject holds", counts or ("nothing for certain" if facts.in_doubt else "nothing yet"))
+    since = f" (since {facts.in_doubt_since})" if facts.in_doubt_since else ""
+    show_line(
+        "not settled",
+        f"backlog {facts.backlog}, in doubt {facts.in_doubt}{since}, quarantined {facts.quarantined}, "
+        f"not publishable {facts.rejected}, withheld {len(facts.withheld)}, missing {facts.missing}",
     )
-    out.print(f"  baseline        {facts.baseline}")
-    out.print(
-        f"  last full load  {facts.last_full_load or 'never'}"
-        + (f" (due: {facts.full_load_due})" if facts.full_load_due else "")
-    )
-    out.print(f"  source          {facts.source}")
+    if facts.waiting_since:
+        show_line("waits", f"since {facts.waiting_since}: {facts.waiting_for}")
+    show_line("baseline", facts.baseline)
+    due = f" (due: {facts.full_load_due})" if facts.full_load_due else ""
+    show_line("last full load", f"{facts.last_full_load or 'never'}{due}")
+    show_line("source", facts.source)
     if facts.hubject:
-        out.print(f"  [red]Hubject         {escape(facts.hubject)}[/red]")
+        show_line("Hubject", facts.hubject, "red")
     days = facts.certificate_days_left
     if days is not None:
-        left = f"{days} days left" if days >= 0 else f"[red]expired {-days} days ago[/red]"
-        out.print(f"  certificate     {left}")
+        left, style = (f"{days} days left", "") if days >= 0 else (f"expired {-days} days ago", "red")
+        show_line("certificate", left, style)
     for job in facts.jobs:
         ran = f"last success {job.last_success or 'never'}, next {job.next_run or 'unknown'}"
-        out.print(
-            f"  {job.job:<15} {ran}"
-            + (f", [red]{job.failures} failures: {escape(job.error)}[/red]" if job.failures else "")
-        )
+        failed = f", {job.failures} failures: {job.error}" if job.failures else ""
+        out.print(line(f"  {job.job:<15} {ran}", (failed, "red")))
     for refusal in facts.refusals:
-        out.print(f"  [red]refused         {escape(refusal.text)} (since {refusal.since})[/red]")
-        out.print(f"  fix             {escape(refusal.fix)}")
+        show_line("refused", f"{refusal.text} (since {refusal.since})", "red")
+        show_line("fix", refusal.fix)
     if facts.frozen is not None:
-        out.print(
-            f"  [red]frozen          since {facts.frozen.since}: drivers see {facts.frozen.available} EVSEs as "
-            "Available that nobody vouches for[/red]"
-        )
+        seen = f"drivers see {facts.frozen.available} EVSEs as Available that nobody vouches for"
+        show_line("frozen", f"since {facts.frozen.since}: {seen}", "red")
     for evse_id, guard in list(facts.withheld.items())[:SHOWN]:
-        out.print(f"  withheld        {evse_id} ({guard})")
+        show_line("withheld", f"{evse_id} ({guard})")
     if len(facts.withheld) > SHOWN:
-        out.print(f"  withheld        and {len(facts.withheld) - SHOWN} more (all with --json)")
-    for line in facts.audit:
-        out.print(f"  audit           {escape(line)}")
+        show_line("withheld", f"and {len(facts.withheld) - SHOWN} more (all with --json)")
+    for entry in facts.audit:
+        show_line("audit", entry)
 
 
 @verb

@@ -61,7 +61,7 @@ def pause(
     if end is None:
         talk(f"{operator} is paused until somebody resumes it: oicp-adapter resume {operator}")
     else:
-        from oicp_adapter.sync.facts import time_text
+        from oicp_adapter.core.text import time_text
 
         talk(f"{operator} is paused until {time_text(end)}; earlier: oicp-adapter resume {operator}")
     return 0

@@ -176,9 +176,7 @@ def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]
 
 def distrusted(row: EvseRow, *, now: float) -> EvseRow:
     """The ledger may have gone back in time: what it says of Hubject may be old. Pushed again after settle."""
-    return replace(
-        row, presence=Presence.UNKNOWN, in_doubt_since=now, doubted_at=first_doubt(row, now=now)
-    )
+    return replace(row, presence=Presence.UNKNOWN, in_doubt_since=now, doubted_at=first_doubt(row, now=now))
 
 
 def distrusted_state(state: OperatorState) -> OperatorState:

@@ -1,7 +1,7 @@
-"""What waits for Hubject, since when, and for what: counted once, for the summary line, `status` and `explain` alike. Pure.
+"""What waits for Hubject, and since when: counted once, for the summary line, `status` and `explain` alike. Pure.
 
-The danger: three places that each count a little differently. Then the log says that nothing waits while Hubject has not
-answered for an hour, and the person at the screen believes the wrong one.
+The danger: three places that each count a little differently. Then the log says that nothing waits while Hubject has
+not answered for an hour, and the person at the screen believes the wrong one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The oldest wait, whatever it waits for; None: nothing waits."""
     overdue_since: float | None = None
     """The oldest wait that nobody has decided: a guard tells its own, and asks a person."""
+    newest: float | None = None
+    """The last change among what waits; another one is news."""
     oldest: EvseRow | None = None
     """The one that waits since `since`."""
 
@@ -58,7 +60,7 @@ def _behind_since(row: EvseRow, policy: PlanPolicy, *, now: float) -> float | No
 def waiting(rows: Iterable[EvseRow], policy: PlanPolicy, *, now: float) -> Waiting:
     """Everything that waits, counted."""
     backlog = 0
-    since = overdue_since = None
+    since = overdue_since = newest = None
     oldest: EvseRow | None = None
     for row in rows:
         if row.changed_at is None and row.in_doubt_since is None and row.first_missing is None:
@@ -68,7 +70,8 @@ def waiting(rows: Iterable[EvseRow], policy: PlanPolicy, *, now: float) -> Waiti
             continue
         if since is None or at < since:
             since, oldest = at, row
+        newest = max(at, row.said_at or at, newest or at)
         if not row.withheld:
             backlog += 1
             overdue_since = at if overdue_since is None else min(at, overdue_since)
-    return Waiting(backlog=backlog, since=since, overdue_since=overdue_since, oldest=oldest)
+    return Waiting(backlog=backlog, since=since, overdue_since=overdue_since, newest=newest, oldest=oldest)

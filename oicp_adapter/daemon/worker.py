@@ -15,11 +15,11 @@ from typing import Protocol
 from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import replace
 
+from oicp_adapter.core.text import time_text
 from oicp_adapter.errors import LedgerError
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
 from oicp_adapter.sync.commands import RESYNC, Task, task
 from oicp_adapter.sync.cycle import OperatorSync, Reading
-from oicp_adapter.sync.facts import time_text
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.resync import Ended
 from oicp_adapter.telemetry import events

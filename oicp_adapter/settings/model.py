@@ -102,6 +102,9 @@ class DeliverySettings(Table):
     """After so long an EVSE that nobody can read becomes Unknown, however many they are, with an ERROR. `"never"`: only
     when a person corrects it or says `resync OPERATOR --allow-unknown N`. 12 h, because until then the map shows what
     nobody vouches for."""
+    overdue_after: Duration = default("5min")
+    """What has waited for Hubject longer than this is an ERROR (`delivery.overdue`), then hourly: Hubject cannot be
+    reached, refuses, or does not answer. Not what a guard withholds or a person has paused."""
     quarantine_retry: Duration = default("15min")
     """First wait before an EVSE that Hubject refused is tried again alone; it grows with each refusal."""
 
@@ -119,7 +122,9 @@ class LogSettings(Table):
     format: Literal["auto", "json", "console"] = "auto"
     """`auto`: readable on a terminal, JSON lines otherwise."""
     level: Literal["debug", "info", "warning"] = "info"
-    """The least important level that is written. At `warning` the summary line of each cycle is missing."""
+    """The least important level that is written. At `warning` there are no summary lines."""
+    summary: Duration = default("5min")
+    """Delta cycles in which nothing happened share one `delta.done` line this often. `"1s"`: each has its own."""
 
 
 OperatorKey = Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]

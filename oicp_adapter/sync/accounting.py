@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oicp_adapter.core.plan import Change, Kind, Plan
 from oicp_adapter.core.records import Presence
+from oicp_adapter.core.waiting import Waiting
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
 
@@ -12,13 +13,8 @@ def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float) -> N
     """Fill the report. `overdue`: an ordinary change that has waited since before this time was forgotten by somebody:
     reconciliation has found it."""
     report.requests, report.pushed, report.acked = work.requests, work.pushed, work.acked
-    report.bundle, report.lag = work.largest_bundle, work.lag
+    report.bundle, report.slowest = work.largest_bundle, work.slowest
     report.changed, report.unchanged = len(plan.changes), plan.unchanged
-    report.withheld, report.missing = len(plan.withheld), plan.missing
-    rows = work.rows.values()
-    report.quarantined = sum(1 for row in rows if row.quarantine is not None)
-    report.in_doubt = sum(1 for row in rows if row.in_doubt_since is not None)
-    report.backlog = sum(1 for change in plan.changes if not done(change, work))
     for change in plan.changes:
         if change.kind is Kind.RESYNC or _fresh(change, overdue=overdue):
             continue
@@ -26,6 +22,17 @@ def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float) -> N
         report.found[kind] = report.found.get(kind, 0) + 1
         if done(change, work) and not _refused(change, work):
             report.healed[kind] = report.healed.get(kind, 0) + 1
+
+
+def stand(report: CycleReport, work: Work, waiting: Waiting, *, now: float) -> None:
+    """Fill in how things stand after the cycle, whatever came of it: also after a read that failed."""
+    rows = work.rows.values()
+    report.quarantined = sum(1 for row in rows if row.quarantine is not None)
+    report.in_doubt = sum(1 for row in rows if row.in_doubt_since is not None)
+    report.withheld = sum(1 for row in rows if row.withheld)
+    report.missing = sum(1 for row in rows if row.first_missing is not None and row.held)
+    report.backlog = waiting.backlog
+    report.lag = 0.0 if waiting.since is None else max(0.0, now - waiting.since)
 
 
 def done(change: Change, work: Work) -> bool:

@@ -18,14 +18,17 @@ from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.transitions import distrusted, distrusted_state, full_load_doubted, recovered
 from oicp_adapter.core.unusable import counted
+from oicp_adapter.core.waiting import waiting
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger, Pause, Source
+from oicp_adapter.sync.accounting import stand
 from oicp_adapter.sync.decide import Decider, Decision
 from oicp_adapter.sync.delivery import NO_ALLOWANCE, CyclePolicy, Delivery, Order
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.herald import Herald
 from oicp_adapter.sync.observe import observe, unreadable
 from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.reasons import obstacle, why
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
@@ -92,7 +95,13 @@ class OperatorSync:
         self._unknown_after = policy.unknown_after
         self._log = log
         self._new_id = new_id
-        self._herald = Herald(ledger=ledger, clock=clock, automatic_baseline=full_loader.automatic_baseline)
+        self._herald = Herald(
+            ledger=ledger,
+            clock=clock,
+            automatic_baseline=full_loader.automatic_baseline,
+            overdue_after=policy.overdue_after,
+            summary_every=policy.summary_every,
+        )
         self._delivery = Delivery(
             ledger=ledger,
             clock=clock,
@@ -325,7 +334,13 @@ class OperatorSync:
         self._delivery.deliver(work, order, report, now=now, complete=None)
 
     def _finish(self, work: Work, report: CycleReport) -> None:
-        work.state = self._herald.refusals(report, work, keep=self._decider.plan.missing is Missing.KEEP)
-        work.state = self._herald.pause(report, work, work.state, now=self._clock.now())
+        now, policy = self._clock.now(), self._decider.plan
+        waits = waiting(work.rows.values(), policy, now=now)
+        stand(report, work, waits, now=now)
+        work.state = self._herald.refusals(report, work, keep=policy.missing is Missing.KEEP)
+        work.state = self._herald.pause(report, work, work.state, now=now)
+        stopped = obstacle(work.state, chosen=report.chosen_stop, unknown_after=self._unknown_after, now=now)
+        report.waits = why(waits, policy, stopped=stopped, now=now)
+        work.state = self._herald.overdue(report, work, waits, now=now)
         self._ledger.save((), work.state)
-        self._herald.summary(report, work)
+        self._herald.summary(report, work, waits)

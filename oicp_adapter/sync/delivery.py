@@ -20,10 +20,10 @@ from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.ports import Clock, Ledger, Pause
 from oicp_adapter.sync.accounting import account
 from oicp_adapter.sync.decide import Decider, Decision
-from oicp_adapter.sync.facts import pause_text
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.herald import Herald
 from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.reasons import pause_text
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
@@ -39,6 +39,10 @@ class CyclePolicy:
     observe: bool = False
     """Do everything but push, and log what would be pushed: a parallel run before the cut-over."""
     unknown_after: float | None = None
+    overdue_after: float = 300.0
+    """What has waited for Hubject longer than this, and nobody decided so, is an ERROR."""
+    summary_every: float = 300.0
+    """Deltas that found nothing and met nothing new are summed up this often."""
     settles_anew: bool = True
     """A daemon waits for settle anew after a start. A verb that runs and ends would then never get there: it goes on
     waiting from where the last one closed its connection; only what a crash left open begins anew."""

@@ -10,7 +10,10 @@ from oicp_adapter.core.ids import InvalidId, parse_evse_id
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, make_plan
 from oicp_adapter.core.records import EvseRow, OperatorState
-from oicp_adapter.sync.facts import cure, time_text
+from oicp_adapter.core.text import time_text
+from oicp_adapter.core.waiting import waits_since
+from oicp_adapter.sync.facts import cure
+from oicp_adapter.sync.reasons import doubt, withheld
 
 
 class PushFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,9 +63,11 @@ def explained(
     *,
     policy: PlanPolicy,
     stopped: str | None,
+    unrecorded: str | None,
     now: float,
 ) -> EvseFacts:
-    """Everything known about one EVSE. `stopped`: why nothing at all is pushed for the operator now."""
+    """Everything known about one EVSE. `stopped`: why nothing at all is pushed for the operator now. `unrecorded`: why
+    what is known may be older than it should be."""
     full = state.last_full_at
     confirmed = full is not None and row.status_at is not None and full > row.status_at and row.acknowledged
     return EvseFacts(
@@ -77,11 +82,11 @@ def explained(
         presence=row.presence,
         acknowledged_at=time_text(row.status_at) if row.status is not None else None,
         confirmed_by_full_load_at=time_text(full) if confirmed else None,
-        in_doubt_since=time_text(row.in_doubt_since),
+        in_doubt_since=time_text(row.doubtful_since),
         quarantine=_quarantine(row),
         withheld=row.withheld or None,
-        waiting_since=time_text(row.changed_at),
-        next=_next(row, policy, stopped=stopped, now=now),
+        waiting_since=time_text(waits_since(row, policy, now=now)),
+        next=_as_of(_next(row, policy, stopped=stopped, now=now), unrecorded),
         history=list(history),
     )
 
@@ -134,6 +139,10 @@ def _quarantine(row: EvseRow) -> str | None:
     ) + (f"; fix: {fix}" if fix else "")
 
 
+def _as_of(what: str, unrecorded: str | None) -> str:
+    return what if unrecorded is None else f"not known: {unrecorded}; as of then: {what}"
+
+
 def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) -> str:
     """What a cycle would do with it now."""
     if row.withheld == MASS_GUARD:
@@ -142,11 +151,11 @@ def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) 
             f"Available: {row.fallback or 'nothing'}"
         )
     if row.withheld:
-        return f"nothing while the {row.withheld} guard withholds it"
+        return f"nothing while {withheld(row)}"
     if stopped:
         return f"nothing for now: {stopped}"
-    if row.in_doubt_since is not None and now - row.in_doubt_since < policy.settle:
-        return f"pushed again with its latest status after {time_text(row.in_doubt_since + policy.settle)}"
+    if (again := doubt(row, policy, now=now)) is not None:
+        return again
     plan = make_plan([row], policy, now=now, complete=True, mode=Mode.DELTA)
     if plan.changes:
         change = plan.changes[0]
@@ -156,7 +165,8 @@ def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) 
     if row.first_missing is not None:
         return _leaving(row, policy)
     if row.status is not row.desired and row.changed_at is not None:
-        return f"update to {row.desired} after {time_text(row.changed_at + policy.hold_available)} (hold_available)"
+        said_at = row.changed_at if row.said_at is None else row.said_at
+        return f"update to {row.desired} after {time_text(said_at + policy.hold_available)} (hold_available)"
     if row.reassert_at is not None:
         return f"asserted once more after {time_text(row.reassert_at)}, because it was in doubt"
     return "nothing: Hubject holds what the source says"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.model import EvseStatus, Rejected
+from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.core.records import OperatorState, Picture
+from oicp_adapter.core.text import time_text
+from oicp_adapter.core.waiting import waiting
 from oicp_adapter.oicp.codes import CODES
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
+from oicp_adapter.sync.reasons import chosen_stop, obstacle, pause_text, unrecorded, why
 from oicp_adapter.telemetry import events
 
 _STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL, Guard.UNUSABLE)
@@ -60,7 +63,15 @@ class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int]
     """Acknowledged status → EVSEs that Hubject is known to hold with it."""
     backlog: int
+    """EVSEs that wait for Hubject and could go."""
+    waiting_since: str | None
+    """The oldest of what is not at Hubject, whatever it waits for."""
+    waiting_for: str | None
+    """What it waits for."""
+    unrecorded: str | None
+    """Why all this may be older than it should be; null if it is not."""
     in_doubt: int
+    in_doubt_since: str | None
     quarantined: int
     rejected: int
     missing: int
@@ -107,9 +118,16 @@ def operator_facts(
     mode: str,
     paused: Pause | None,
     audit: Iterable[AuditEntry],
+    policy: PlanPolicy,
+    unknown_after: float | None,
+    now: float,
 ) -> OperatorFacts:
     """Everything `status` tells about one operator."""
-    rows, state = picture.rows.values(), picture.state
+    rows, state, jobs = picture.rows.values(), picture.state, list(jobs)
+    waits = waiting(rows, policy, now=now)
+    chosen = chosen_stop(mode=mode, paused=paused)
+    stopped = obstacle(state, chosen=chosen, unknown_after=unknown_after, now=now)
+    doubts = [row.doubtful_since for row in rows if row.doubtful_since is not None]
     held = Counter(row.status.value for row in rows if row.status is not None and row.acknowledged)
     open_keys = {key for push in picture.open_pushes for key in push.keys}
     return OperatorFacts(
@@ -118,10 +136,12 @@ def operator_facts(
         paused=None if paused is None else pause_text(paused),
         audit=[f"{time_text(entry.at)} {entry.by}: {entry.what}" for entry in audit],
         held=dict(held),
-        backlog=sum(
-            1 for row in rows if row.changed_at is not None and row.quarantine is None and not row.withheld
-        ),
+        backlog=waits.backlog,
+        waiting_since=time_text(waits.since),
+        waiting_for=why(waits, policy, stopped=stopped, now=now),
+        unrecorded=unrecorded(state, jobs, running=holder is not None, now=now),
         in_doubt=sum(1 for row in rows if row.in_doubt_since is not None or row.key in open_keys),
+        in_doubt_since=time_text(min(doubts, default=None)),
         quarantined=sum(1 for row in rows if row.quarantine is not None),
         rejected=rejected,
         missing=sum(1 for row in rows if row.first_missing is not None and row.held),
@@ -234,31 +254,6 @@ def ailing(
     return f"no job has ended for {now - alive:.0f} s, though one is due (longest expected: {patience:.0f} s)"
 
 
-def standstill(state: OperatorState, *, mode: str, paused: Pause | None, now: float) -> str | None:
-    """Why nothing at all is pushed for the operator now; None if it is."""
-    if mode != "push":
-        return f'mode is "{mode}"'
-    if paused is not None:
-        return pause_text(paused)
-    if state.trouble is not None and now < state.trouble.next_try:
-        return f"{state.trouble.text} (next try {time_text(state.trouble.next_try)})"
-    return None
-
-
-def unread(state: OperatorState, *, unknown_after: float | None, now: float) -> str | None:
-    """Why nothing is planned, if that is because the source is unreadable: see `Cycle`."""
-    since = state.source_failing_since
-    if since is None or (unknown_after is not None and now - since >= unknown_after):
-        return None
-    return f"the source is unreadable since {time_text(since)}"
-
-
-def pause_text(pause: Pause) -> str:
-    """Who paused, until when and why."""
-    until = "until somebody resumes" if pause.until is None else f"until {time_text(pause.until)}"
-    return f"paused by {pause.by} {until}: {pause.reason}"
-
-
 def _baseline(state: OperatorState, *, automatic: bool) -> str:
     if state.baseline:
         return f"{state.baseline} at {time_text(state.baseline_at)}"
@@ -286,8 +281,3 @@ def _trouble(state: OperatorState) -> str | None:
     since, next_try = time_text(trouble.since), time_text(trouble.next_try)
     fix = f"; fix: {trouble.hint}" if trouble.hint else ""
     return f"{trouble.text} (since {since}, {trouble.failures} failures, next try {next_try}){fix}"
-
-
-def time_text(seconds: float | None) -> str | None:
-    """A time for people and machines: RFC 3339, UTC, whole seconds."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

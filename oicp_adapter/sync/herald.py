@@ -15,6 +15,7 @@ from oicp_adapter.core.model import EvseStatus, MappedFleet, Rejected, SourceRea
 from oicp_adapter.core.notices import DAY, cleared, noticed
 from oicp_adapter.core.plan import Plan
 from oicp_adapter.core.records import OperatorState
+from oicp_adapter.core.waiting import Waiting
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger
 from oicp_adapter.sync.full import signature
@@ -34,10 +35,27 @@ SHOWN = 5
 class Herald:
     """Turns what a cycle met into log lines. Remembers per process what is said only once."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, automatic_baseline: bool) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        automatic_baseline: bool,
+        overdue_after: float,
+        summary_every: float,
+    ) -> None:
+        """`overdue_after`, `summary_every`: seconds, see `CyclePolicy`."""
         self._ledger = ledger
         self._clock = clock
         self._automatic_baseline = automatic_baseline
+        self._overdue_after = overdue_after
+        self._summary_every = summary_every
+        self._told: tuple[object, ...] | None = None
+        """How things stood in the last summary line."""
+        self._told_at = 0.0
+        """When it was written, monotonic."""
+        self._cycles = 0
+        """Deltas since."""
         self._unmapped: set[tuple[str, str]] = set()
         self._rejected: tuple[Rejected, ...] | None = None
         self._observed: dict[str, EvseStatus | None] | None = None
@@ -193,11 +211,42 @@ class Herald:
             work.log.emit(events.OPERATOR_RESUMED)
         return state
 
-    def summary(self, report: CycleReport, work: Work) -> None:
-        """The one line per cycle."""
+    def overdue(self, report: CycleReport, work: Work, waits: Waiting, *, now: float) -> OperatorState:
+        """What has waited too long is an ERROR, then hourly, whatever it waits for: refused connections, 429 and
+        answers that never come all look alike on a map. Not while a person wants it to wait."""
+        state, since = work.state, waits.overdue_since
+        if report.chosen_stop:
+            return state
+        if since is None or now - since < self._overdue_after:
+            state, was = cleared(state, events.DELIVERY_OVERDUE.name)
+            if was:
+                work.log.emit(events.DELIVERY_CAUGHT_UP, backlog=waits.backlog)
+            return state
+        state, due = noticed(state, events.DELIVERY_OVERDUE.name, "", now=now)
+        if due:
+            work.log.emit(
+                events.DELIVERY_OVERDUE,
+                backlog=waits.backlog,
+                waited=round(now - since, 1),
+                text=report.waits,
+                fix=state.trouble.hint or None if state.trouble is not None else None,
+            )
+        return state
+
+    def summary(self, report: CycleReport, work: Work, waits: Waiting) -> None:
+        """One line for a cycle that found a change, had an answer, or met something new; one for all quiet deltas of
+        `summary_every`. So the last line always says what waits now, and since when."""
         failed = "; ".join(text for _, text, _ in report.failures) or None
+        standing = (*_standing(report, failed), waits.since, waits.newest)
+        ticks = self._clock.monotonic()
+        self._cycles += report.job == "delta"
+        quiet = report.job == "delta" and not work.answered and standing == self._told
+        if quiet and ticks - self._told_at < self._summary_every:
+            return
+        self._told = standing
         if report.job == "delta":
-            work.log.emit(events.DELTA_DONE, **report.summary(), failed=failed)
+            cycles, self._cycles, self._told_at = self._cycles, 0, ticks
+            work.log.emit(events.DELTA_DONE, **report.summary(), cycles=cycles, failed=failed)
             return
         if report.job == "full":
             work.log.emit(events.FULL_DONE, **report.summary(), full_load=report.full_load, failed=failed)
@@ -207,6 +256,19 @@ class Herald:
         )
         if report.healed:
             work.log.emit(events.RECONCILE_HEALED, found=report.found, healed=report.healed)
+
+
+def _standing(report: CycleReport, failed: str | None) -> tuple[object, ...]:
+    """What is news in a summary line when it differs from the one before. Numbers in texts are not: a next try."""
+    counts = (
+        report.read,
+        report.quarantined,
+        report.rejected,
+        report.withheld,
+        report.in_doubt,
+        report.missing,
+    )
+    return (*counts, report.complete, report.backlog, _alike(report.waits or ""), _alike(failed or ""))
 
 
 def _alike(text: str) -> str:

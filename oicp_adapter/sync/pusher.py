@@ -186,7 +186,7 @@ class Pusher:
             work.in_doubt += count
         else:
             self.doubts = 0
-            work.answered = True
+            work.answered |= answer.reaction is not Reaction.UNREACHABLE
         if answer.reaction in (Reaction.APPLIED, Reaction.REFUSED):
             weight = 0.2 if self.round_trip else 1.0
             self.round_trip += weight * (answer.duration - self.round_trip)
@@ -258,7 +258,7 @@ class Pusher:
         for change in changes:
             work.kinds[change.kind.value] = work.kinds.get(change.kind.value, 0) + 1
             if change.since is not None:
-                work.lag = max(work.lag, now - change.since)
+                work.slowest = max(work.slowest, now - change.since)
             if change.kind is not Kind.NEW and change.status is not change.previous:
                 work.log.emit(
                     events.EVSE_CHANGED,

@@ -31,9 +31,15 @@ class CycleReport:
     let_turn: int = 0
     """EVSEs that a person's leave let turn to Unknown in this cycle."""
     backlog: int = 0
+    """EVSEs that wait for Hubject and could go."""
     bundle: int = 0
     duration: float = 0.0
+    slowest: float = 0.0
+    """Seconds from a change being seen to its acknowledgement: the longest of those acknowledged in this cycle."""
     lag: float = 0.0
+    """Age in seconds of the oldest change that is not at Hubject, whatever it waits for."""
+    waits: str | None = None
+    """What it waits for, in words; None: nothing waits."""
     paused: str = ""
     """Who paused the operator, until when and why; "" if nobody."""
     observed: bool = False
@@ -62,6 +68,11 @@ class CycleReport:
         return 'mode = "observe"' if self.observed else self.paused
 
     @property
+    def chosen_stop(self) -> str | None:
+        """The same in the words of `status` and `explain`."""
+        return 'mode is "observe"' if self.observed else self.paused or None
+
+    @property
     def exit_code(self) -> int:
         """0 done, 3 refused by a guard, 4 Hubject, 5 source: the worst of what happened."""
         codes = [code for code, _, _ in self.failures]
@@ -71,7 +82,7 @@ class CycleReport:
             codes.append(4)
         return worst_exit_code(codes)
 
-    def summary(self) -> dict[str, int | float]:
+    def summary(self) -> dict[str, int | float | str | None]:
         """The fields of the summary line."""
         return {
             "read": self.read,
@@ -85,5 +96,7 @@ class CycleReport:
             "backlog": self.backlog,
             "bundle": self.bundle,
             "duration": round(self.duration, 3),
+            "slowest": round(self.slowest, 3),
             "lag": round(self.lag, 3),
+            "waits": self.waits,
         }

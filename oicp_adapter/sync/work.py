@@ -48,7 +48,7 @@ class Work:
     in_doubt: int = 0
     newly_quarantined: int = 0
     largest_bundle: int = 0
-    lag: float = 0.0
+    slowest: float = 0.0
     """Longest time from a change being seen to its acknowledgement, seconds."""
     kinds: dict[str, int] = field(default_factory=dict)
     """Acknowledged records by kind."""

@@ -105,8 +105,11 @@ EVSE_OBSERVED = _info(
 
 DELTA_DONE = _info(
     "delta.done",
-    "One delta cycle: read, changed, pushed, acked, quarantined, withheld, in_doubt, backlog, bundle "
-    "(largest request), duration and lag in seconds.",
+    "A delta cycle that found a change, had an answer, or met a new kind of trouble or its end; the others are summed "
+    "up every `[log] summary` (5 min): `cycles` is how many the line stands for, all else is the last one's. read, "
+    "changed, requests, pushed, acked, quarantined, withheld, in_doubt, backlog (EVSEs that wait for Hubject), bundle "
+    "(largest request); in seconds duration, slowest (from a change seen to its acknowledgement) and lag: the age of "
+    "the oldest change that is not at Hubject, whatever it waits for, which `waits` says.",
 )
 RECONCILE_DONE = _info(
     "reconcile.done", "One reconciliation: what it found that should not have been, and healed, per kind."
@@ -115,6 +118,15 @@ RECONCILE_HEALED = _warning(
     "reconcile.healed",
     "Reconciliation found EVSEs that Hubject did not hold as the source says, and pushed them.",
     "Normal after faults. If it finds something in every run, look for the push events of those EVSEs.",
+)
+DELIVERY_OVERDUE = _error(
+    "delivery.overdue",
+    "Something has waited for Hubject longer than `[delivery] overdue_after` (5 min), and nobody decided so: Hubject "
+    "cannot be reached, refuses, or does not answer. `text` says why, `waited` for how many seconds. Repeated hourly.",
+    "Follow the line's fix, or look at `status`; it goes on by itself.",
+)
+DELIVERY_CAUGHT_UP = _info(
+    "delivery.caught_up", "The end of `delivery.overdue`: nothing waits any more, or not yet that long."
 )
 FULL_DONE = _info("full.done", "One full cycle; `full_load` tells what came of it.")
 FULL_POSTPONED = _info(

@@ -104,6 +104,8 @@ def cycle_policy(settings: Settings, key: str, *, one_shot: bool) -> CyclePolicy
     return CyclePolicy(
         delta_interval=operator.schedule.delta.shortest_gap,
         unknown_after=operator.source.unknown_after,
+        overdue_after=settings.delivery.overdue_after,
+        summary_every=settings.log.summary,
         settles_anew=not one_shot,
         observe=operator.mode == "observe",
     )

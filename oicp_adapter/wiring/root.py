@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from oicp_adapter.core.records import OperatorState
+from oicp_adapter.core.text import time_text
 from oicp_adapter.daemon import OperatorJobs
 from oicp_adapter.errors import LockHeld
 from oicp_adapter.hub import HubClient
@@ -28,9 +29,9 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
 from oicp_adapter.sync.explaining import EvseFacts, PushFacts, RejectedFacts, explained, rejections
-from oicp_adapter.sync.facts import standstill, time_text, unread
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.publisher import Publisher
+from oicp_adapter.sync.reasons import chosen_stop, obstacle, standstill, unrecorded
 from oicp_adapter.sync.work import Progress, no_progress
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog, configure
@@ -266,7 +267,10 @@ class Wiring:
             picture.state,
             history,
             policy=plan_policy(self.settings, key),
-            stopped=self.stopped(key, picture.state) or self._unread(key, picture.state),
+            stopped=self._obstacle(key, picture.state),
+            unrecorded=unrecorded(
+                picture.state, ledger.jobs(), running=self.holder(key) is not None, now=self._clock.now()
+            ),
             now=self._clock.now(),
         )
 
@@ -276,9 +280,10 @@ class Wiring:
         paused = self.ledger(key).paused(now=now) if self.has_ledger() else None
         return standstill(state, mode=self.settings.operators[key].mode, paused=paused, now=now)
 
-    def _unread(self, key: str, state: OperatorState) -> str | None:
-        unknown_after = self.settings.operators[key].source.unknown_after
-        return unread(state, unknown_after=unknown_after, now=self._clock.now())
+    def _obstacle(self, key: str, state: OperatorState) -> str | None:
+        operator, now = self.settings.operators[key], self._clock.now()
+        chosen = chosen_stop(mode=operator.mode, paused=self.ledger(key).paused(now=now))
+        return obstacle(state, chosen=chosen, unknown_after=operator.source.unknown_after, now=now)
 
     def rejected(self, key: str, evse_id: str) -> list[RejectedFacts]:
         """The records with this id that cannot be published."""

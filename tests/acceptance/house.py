@@ -30,6 +30,8 @@ from tests.acceptance.fleet import write_locations
 OPERATOR_ID = "DE*SLB"
 PATIENCE = 20.0
 """Seconds until a test gives up: far more than anything takes, for a busy machine."""
+EVERY_CYCLE = {"OICP_ADAPTER__LOG__SUMMARY": "1ms"}
+"""Quiet cycles have lines of their own, so that a test can wait for the next one."""
 GLANCE = 0.02
 """Seconds between looks."""
 
@@ -199,7 +201,8 @@ class House:
         """A clean one: nothing of the machine that runs the tests but what Python needs."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         tested = str(Path(oicp_adapter.__file__).parents[1])  # the same code as in this process
-        return kept | {"PYTHONPATH": tested, "PYTHONWARNINGS": "error"} | dict(extra or {})
+        ours = {"PYTHONPATH": tested, "PYTHONWARNINGS": "error", **EVERY_CYCLE}
+        return kept | ours | dict(extra or {})
 
     def command(self, *words: str, config: bool = True) -> list[str]:
         """The words of a command line; the configuration after the verb, as most people write it."""

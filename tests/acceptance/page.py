@@ -42,7 +42,7 @@ _CHANGING = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"cycle_id=\w+"), "cycle_id=ID"),
     (re.compile(r"\(process \d+ on [^\s,]+"), "(process N on HOST"),
-    (re.compile(r"(duration|lag)=[\d.]+"), r"\1=N"),
+    (re.compile(r"(duration|slowest|lag)=[\d.]+"), r"\1=N"),
     (re.compile(r"\bin \d+\.\d s\b"), "in N s"),
 ]
 

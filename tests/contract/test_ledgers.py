@@ -119,6 +119,7 @@ rows = st.builds(
     last_seen=times,
     withheld=st.text(),
     doubted_at=times,
+    said_at=times,
     turned_at=times,
     fallback=statuses,
     unread_since=times,

@@ -53,6 +53,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     missing_after: float = 60.0
     delta: float = 10.0
     unknown_after: float | None = None
+    summary: float = 300.0
     calls_per_minute: int = 1
     """So slow that a backlog always shares a request; 1900 sends the first changes one by one."""
     search_for: float = 10.0
@@ -124,6 +125,7 @@ def wired(choices: Choices, world: World) -> OperatorSync:
         policy=CyclePolicy(
             delta_interval=choices.delta,
             unknown_after=choices.unknown_after,
+            summary_every=choices.summary,
             settles_anew=choices.settles_anew,
         ),
         log=collecting(world.lines),

@@ -99,9 +99,11 @@ SETTINGS: list[tuple[str, object, Places]] = [
     ("delivery.max_withdrawal_count", 7, {"GuardPolicy.withdrawal_count": 7}),
     ("delivery.mass_unknown_share", 0.7, {"GuardPolicy.mass_share": 0.7}),
     ("delivery.unmapped_believed_after", "never", {"GuardPolicy.unmapped_believed_after": None}),
+    ("delivery.overdue_after", "7s", {"CyclePolicy.overdue_after": 7.0}),
     ("delivery.quarantine_retry", "7s", {"DeliveryPolicy.quarantine_first_retry": 7.0}),
     ("log.format", "json", {"log.as_json": True}),
     ("log.level", "warning", {"log.level": 30}),
+    ("log.summary", "7s", {"CyclePolicy.summary_every": 7.0}),
     (
         "operators.KEY.id",
         "DE*XYZ",

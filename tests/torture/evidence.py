@@ -38,7 +38,8 @@ ACTIONS = ("insert", "update", "delete", "fullLoad")
 class Log:
     """What the daemons said."""
 
-    lags: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    """Seconds from a change seen to its acknowledgement."""
     backlogs: list[int] = field(default_factory=list)
     bundles: list[int] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Log:
                 self.durations.append(line["duration"])
                 self.backlogs.append(line["backlog"])
             if line["event"] == "delta.done" and line["acked"]:
-                self.lags.append(line["lag"])
+                self.waits.append(line["slowest"])
                 self.bundles.append(line["bundle"])
 
 
@@ -133,7 +134,10 @@ class Evidence:
             ("redundant pushes, the most of one EVSE", redundant.total(), max(redundant.values(), default=0)),
             *((f"  {reason}", count) for reason, count in known.why(self.replayed).most_common()),
             ("busiest minute", f"{busiest_minute(self.journal)} requests"),
-            ("lag p50, p99, most", *(f"{percentile(log.lags, share):.1f} s" for share in (0.5, 0.99, 1))),
+            (
+                "change to acknowledgement p50, p99, most",
+                *(f"{percentile(log.waits, share):.1f} s" for share in (0.5, 0.99, 1)),
+            ),
             ("cycle p50, p99", *(f"{percentile(log.durations, share):.2f} s" for share in (0.5, 0.99))),
             ("backlog after a cycle p50, p99", *(percentile(log.backlogs, share) for share in (0.5, 0.99))),
             ("largest bundle p50, p99", *(percentile(log.bundles, share) for share in (0.5, 0.99))),

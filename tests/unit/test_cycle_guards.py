@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import EvseStatus, SourceRead, SourceRecord
+from oicp_adapter.core.plan import PlanPolicy
+from oicp_adapter.core.text import time_text
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import CommandState
-from oicp_adapter.sync.facts import operator_facts, time_text
+from oicp_adapter.sync.facts import operator_facts
 from oicp_adapter.sync.resync import Resync
 from tests.fakes.answers import APPLIED_LATE, IN_DOUBT, STOPPED
 from tests.fakes.operator import Choices, Operator, wire
@@ -679,6 +681,9 @@ def test_status_tells_since_when_the_map_is_frozen_and_what_nobody_vouches_for()
         mode="push",
         paused=None,
         audit=[],
+        policy=PlanPolicy(),
+        unknown_after=None,
+        now=operator.clock.now(),
     ).frozen
     assert found is not None
     assert (found.since, found.available) == (time_text(frozen_at), 19)

@@ -42,8 +42,18 @@ def told(
     state: OperatorState | None = None,
     policy: PlanPolicy = POLICY,
     stopped: str | None = None,
+    unrecorded: str | None = None,
 ) -> EvseFacts:
-    return explained("abc", row, state or OperatorState(), [], policy=policy, stopped=stopped, now=T0)
+    return explained(
+        "abc",
+        row,
+        state or OperatorState(),
+        [],
+        policy=policy,
+        stopped=stopped,
+        unrecorded=unrecorded,
+        now=T0,
+    )
 
 
 def test_a_settled_evse_says_so() -> None:
@@ -128,6 +138,29 @@ def test_nothing_is_promised_while_the_operator_is_stopped(row: EvseRow) -> None
     # "with the next delta", and a pause or observe mode keeps it from happening for hours.
     facts = told(row, stopped="paused by ann@host until 2026-11-20T18:00:00Z: works")
     assert facts.next == "nothing for now: paused by ann@host until 2026-11-20T18:00:00Z: works"
+
+
+def test_no_all_clear_after_a_cycle_that_could_not_be_recorded() -> None:
+    # The disk is full: "nothing: Hubject holds what the source says", while the export says Faulted.
+    facts = told(SETTLED, unrecorded="no cycle has been recorded since 2026-11-20T16:00:00Z")
+    assert facts.next == (
+        "not known: no cycle has been recorded since 2026-11-20T16:00:00Z; as of then: nothing: Hubject holds what "
+        "the source says"
+    )
+
+
+def test_times_are_the_first_ones() -> None:
+    # "waiting since a minute ago": since the last restart, or the last of many changes.
+    row = replace(
+        SETTLED,
+        desired=AVAILABLE,
+        changed_at=T0 - 900,
+        said_at=T0 - 60,
+        in_doubt_since=T0 - 9,
+        doubted_at=T0 - 600,
+    )
+    facts = told(row)
+    assert (facts.waiting_since, facts.in_doubt_since) == ("2026-11-20T16:20:16Z", "2026-11-20T16:25:16Z")
 
 
 def test_doubt_quarantine_and_withholding_are_told_with_their_reasons() -> None:

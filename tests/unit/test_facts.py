@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.model import ActionType, EvseStatus, Rejected
+from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.core.records import (
     EvseRow,
     Notice,
@@ -19,16 +20,15 @@ from oicp_adapter.core.records import (
     Quarantine,
     Trouble,
 )
+from oicp_adapter.core.text import time_text
 from oicp_adapter.ports import AuditEntry, JobRecord, Pause
 from oicp_adapter.sync.facts import (
     OperatorFacts,
     ailing,
     operator_facts,
     refused_facts,
-    standstill,
-    time_text,
-    unread,
 )
+from oicp_adapter.sync.reasons import standstill, unread
 
 T0 = 1_795_192_516.0
 """2026-11-20T16:35:16Z"""
@@ -80,6 +80,9 @@ def facts(*rows: EvseRow, state: OperatorState | None = None, **more: Any) -> Op
         "mode": "push",
         "paused": None,
         "audit": [],
+        "policy": PlanPolicy(),
+        "unknown_after": None,
+        "now": T0,
     }
     return operator_facts(picture, more.pop("jobs", []), **(given | more))
 
@@ -112,6 +115,60 @@ def test_the_backlog_is_what_waits_and_could_go() -> None:
         row("E3", **waiting, withheld="withdrawal"),
     )
     assert (found.backlog, found.withheld) == (1, {"DE*ABC*E3": "withdrawal"})
+
+
+def test_what_waits_is_told_with_its_first_time_and_the_reason() -> None:
+    # "backlog 1", and nobody knows whether since a second or since midnight, and for what.
+    waiting = {"desired": EvseStatus.OCCUPIED, "changed_at": T0 - 400, "said_at": T0 - 3}
+    doubtful = row("E2", in_doubt_since=T0 - 10, doubted_at=T0 - 300)
+    found = facts(row("E1", **waiting), doubtful, state=OperatorState(trouble=TROUBLE))
+    assert (found.waiting_since, found.in_doubt_since) == ("2026-11-20T16:28:36Z", "2026-11-20T16:30:16Z")
+    assert found.waiting_for == "the OperatorID does not match (next try 2026-11-20T16:36:16Z)"
+    both = OperatorState(trouble=replace(TROUBLE, next_try=T0), source_failing_since=T0 - 9)
+    assert facts(row("E1", **waiting), state=both).waiting_for == (
+        "the OperatorID does not match (next try now); and the source is unreadable since 2026-11-20T16:35:07Z"
+    )
+    assert facts(row("E1", **waiting), state=both, paused=PAUSE).waiting_for == (
+        "paused by ann@host until 2026-11-20T17:35:16Z: works"
+    )
+    assert facts(row("E1", **waiting)).waiting_for == "goes with the next delta"
+    assert (facts(row("E1")).waiting_since, facts(row("E1")).waiting_for) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("job", "running", "expected"),
+    [
+        (JobRecord(job="delta", started_at=T0 - 10, next_run_at=T0 + 1), True, None),
+        (JobRecord(job="delta", started_at=T0 - 10, next_run_at=T0 - 4), True, None),
+        (JobRecord(job="delta", started_at=T0 - 60, next_run_at=T0 - 50), False, None),
+        (
+            JobRecord(job="delta", started_at=T0 - 60, next_run_at=T0 - 50),
+            True,
+            "no cycle has been recorded since 2026-11-20T16:35:06Z, though one was due at 2026-11-20T16:34:26Z",
+        ),
+        (
+            JobRecord(
+                job="delta", started_at=T0 - 5, next_run_at=T0 + 1, failures=1, error="the disk is full"
+            ),
+            True,
+            "the last cycle, of 2026-11-20T16:35:11Z, failed before it was recorded: the disk is full",
+        ),
+        (
+            JobRecord(job="upkeep", started_at=T0 - 5, next_run_at=T0 - 60, failures=1, error="x"),
+            True,
+            None,
+        ),
+    ],
+    ids=["in time", "a little late", "nobody runs", "overdue", "failed", "another job"],
+)
+def test_a_cycle_that_was_not_recorded_takes_the_all_clear_back(
+    job: JobRecord, running: bool, expected: str | None
+) -> None:
+    # The disk is full, the export says Faulted, and `status` says that nothing waits.
+    state = OperatorState(last_read_at=T0 - 10)
+    found = facts(state=state, jobs=[job], holder="run" if running else None).unrecorded
+    assert (found or "").startswith(expected or "")
+    assert (found is None) == (expected is None)
 
 
 def test_missing_counts_only_what_hubject_shows() -> None:

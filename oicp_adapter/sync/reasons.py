@@ -1,0 +1,110 @@
+"""Why something waits: one text for the summary line, `status` and `explain`, so that they cannot disagree. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oicp_adapter.core.plan import PlanPolicy
+from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.text import time_text
+from oicp_adapter.core.waiting import Waiting
+from oicp_adapter.ports import JobRecord, Pause
+
+CYCLES = ("delta", "reconcile", "full")
+"""Jobs that read the source."""
+SLACK = 5.0
+"""Seconds that a cycle which is due may be late before `status` and `explain` doubt what the ledger says."""
+
+
+def standstill(state: OperatorState, *, mode: str, paused: Pause | None, now: float) -> str | None:
+    """Why nothing at all is pushed for the operator now; None if it is."""
+    if chosen := chosen_stop(mode=mode, paused=paused):
+        return chosen
+    if state.trouble is not None and now < state.trouble.next_try:
+        return f"{state.trouble.text} (next try {time_text(state.trouble.next_try)})"
+    return None
+
+
+def chosen_stop(*, mode: str, paused: Pause | None) -> str | None:
+    """What a person has decided that keeps everything from Hubject; None: nothing."""
+    if mode != "push":
+        return f'mode is "{mode}"'
+    return None if paused is None else pause_text(paused)
+
+
+def unread(state: OperatorState, *, unknown_after: float | None, now: float) -> str | None:
+    """Why nothing is planned, if that is because the source is unreadable: see `Cycle`."""
+    since = state.source_failing_since
+    if since is None or (unknown_after is not None and now - since >= unknown_after):
+        return None
+    return f"the source is unreadable since {time_text(since)}"
+
+
+def obstacle(
+    state: OperatorState, *, chosen: str | None, unknown_after: float | None, now: float
+) -> str | None:
+    """What keeps everything of the operator from Hubject; None: nothing does.
+
+    `chosen`: what a person has decided, such as a pause; it comes first, because it does not end by itself.
+    """
+    if chosen:
+        return chosen
+    found = []
+    if (trouble := state.trouble) is not None:
+        again = time_text(trouble.next_try) if trouble.next_try > now else "now"
+        found.append(f"{trouble.text} (next try {again})")
+    if (source := unread(state, unknown_after=unknown_after, now=now)) is not None:
+        found.append(source)
+    return "; and ".join(found) or None
+
+
+def withheld(row: EvseRow) -> str:
+    """A guard keeps it as Hubject has it."""
+    return f"the {row.withheld} guard withholds it"
+
+
+def doubt(row: EvseRow, policy: PlanPolicy, *, now: float) -> str | None:
+    """It is in doubt and settle is not over; None: it is not."""
+    since = row.in_doubt_since
+    if since is None or now - since >= policy.settle:
+        return None
+    return f"pushed again with its latest status after {time_text(since + policy.settle)}"
+
+
+def why(waiting: Waiting, policy: PlanPolicy, *, stopped: str | None, now: float) -> str | None:
+    """Why the oldest of what waits does; None: nothing waits. `stopped`: see `obstacle`."""
+    oldest = waiting.oldest
+    if oldest is None:
+        return None
+    if stopped and waiting.backlog:
+        return stopped
+    if oldest.withheld:
+        return withheld(oldest)
+    return doubt(oldest, policy, now=now) or "goes with the next delta"
+
+
+def unrecorded(state: OperatorState, jobs: Iterable[JobRecord], *, running: bool, now: float) -> str | None:
+    """Why the ledger may be older than it should be; None: it is not.
+
+    A cycle that cannot be recorded, as on a full disk, leaves everything as the last one saw it: all in order.
+    `running`: somebody pushes for the operator now.
+    """
+    cycles = [job for job in jobs if job.job in CYCLES]
+    last = max(cycles, key=lambda job: job.started_at or 0.0, default=None)
+    began = None if last is None else last.started_at
+    read_at = max(state.last_read_at or 0.0, state.source_failing_since or 0.0)
+    if last is not None and began is not None and last.failures and began > read_at:
+        return f"the last cycle, of {time_text(began)}, failed before it was recorded: {last.error}"
+    due = min((job.next_run_at for job in cycles if job.next_run_at is not None), default=None)
+    if not running or due is None or now - due <= SLACK:
+        return None
+    return (
+        f"no cycle has been recorded since {time_text(state.last_read_at) or 'ever'}, though one was due at "
+        f"{time_text(due)}: see the log (`ledger.failed`, `job.failed`)"
+    )
+
+
+def pause_text(pause: Pause) -> str:
+    """Who paused, until when and why."""
+    until = "until somebody resumes" if pause.until is None else f"until {time_text(pause.until)}"
+    return f"paused by {pause.by} {until}: {pause.reason}"
