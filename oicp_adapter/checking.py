@@ -84,8 +84,15 @@ def _certificate(wiring: Wiring, key: str) -> list[Finding]:
     text = f"{facts.subject}, {facts.days_left} days left"
     operator_id = wiring.settings.operators[key].operator_id
     problems = []
-    if not facts.chain_complete:
-        problems.append("the chain up to a root is not complete")
+    if facts.ends_at is not None and facts.intermediates:
+        text += f"; with it go {facts.intermediates} of its chain, up to {facts.ends_at}: Hubject has to know that one"
+    elif facts.ends_at is not None:
+        problems.append(
+            f"it is sent alone: unless its issuer {facts.ends_at} is a root that Hubject knows, append the "
+            "intermediate certificate to its file"
+        )
+    if facts.strays:
+        problems.append(f"{facts.strays} in its file do not belong to its chain")
     if wiring.certificates.expires_soon(key):
         problems.append("it expires soon: order a new one from Hubject")
     named = facts.subject.upper().replace("*", "")

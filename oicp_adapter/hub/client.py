@@ -19,12 +19,12 @@ from oicp_adapter import __version__
 from oicp_adapter.core.model import ActionType
 from oicp_adapter.errors import CertificateError, ConfigurationError
 from oicp_adapter.hub.binding import ProcessIds, bound
+from oicp_adapter.hub.credentials import Credentials
 from oicp_adapter.hub.failures import failed
 from oicp_adapter.hub.notices import Notices
 from oicp_adapter.hub.options import HubOptions
 from oicp_adapter.hub.pacing import Pacer
 from oicp_adapter.hub.retry import push_with_retries
-from oicp_adapter.hub.tls import build_context
 from oicp_adapter.hub.transport import transport
 from oicp_adapter.hub.wire import Wire
 from oicp_adapter.oicp.answers import Answer, Reaction
@@ -60,7 +60,8 @@ class HubClient:
     ) -> None:
         """Raises ConfigurationError for an unusable address, CertificateError for unusable TLS files.
 
-        `files_later`: the TLS files are read by the first push; unusable ones make it STOPPED.
+        `files_later`: the TLS files are read by the first push; unusable ones make it STOPPED. Files that are renewed
+        later are used from the next push on, if they will do.
         """
         _check_address(options)
         self._options = options
@@ -69,7 +70,9 @@ class HubClient:
         self._pacer = Pacer(options.calls_per_minute, clock=clock, stopping=stopping)
         self._wire = Wire(clock)
         self._process_ids = ProcessIds()
-        self._context: ssl.SSLContext | None = None if files_later else self._load_context()
+        self._credentials = Credentials(options.tls, clock=clock, notices=self._notices)
+        self._context: ssl.SSLContext | None = None if files_later else self._credentials.context()
+        """Of the open connection."""
         self._client: httpx.Client | None = None
 
     def seed(self, call_times: Iterable[float]) -> None:
@@ -110,7 +113,7 @@ class HubClient:
             if not clean:
                 self.close()
         if answer.reaction is Reaction.STOPPED:
-            self._context = None  # read the files anew: they may be renewed before the next probe
+            self._credentials.forget()  # they may be renewed before the next probe
         return msgspec.structs.replace(answer, duration=wire.seconds())
 
     def _bound(self, answer: Answer) -> Answer:
@@ -154,18 +157,14 @@ class HubClient:
         )
 
     def _connected(self) -> httpx.Client:
-        if self._context is None:
+        context = self._credentials.context()
+        if context is not self._context:
             self.close()
-            self._context = self._load_context()
+            self._context = context
         if self._client is None:
-            carrier = transport(context=self._context, proxy=self._options.proxy, wire=self._wire)
+            carrier = transport(context=context, proxy=self._options.proxy, wire=self._wire)
             self._client = httpx.Client(transport=carrier, headers=_HEADERS, trust_env=False)
         return self._client
-
-    def _load_context(self) -> ssl.SSLContext:
-        if self._options.tls is None:
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; not used by plain http
-        return build_context(self._options.tls, now=self._clock.now())
 
 
 def _content(response: httpx.Response, *, limit: int) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from oicp_adapter.errors import CertificateError
+from oicp_adapter.hub.tls import CertificateFacts
 from oicp_adapter.oicp.answers import Answer
 
 
@@ -14,3 +16,9 @@ class Notices:
     def process_ids_alike(self, answer: Answer) -> None:
         """This peer has given every answer the same Process-ID so far: it says nothing about whose answer it is.
         Told once."""
+
+    def certificate_renewed(self, facts: CertificateFacts) -> None:
+        """The TLS files have changed on disk; this push is the first on a connection with the new ones."""
+
+    def certificate_kept(self, error: CertificateError) -> None:
+        """The TLS files have changed on disk and will not do; the old ones stay in use. Told once for each change."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -34,8 +34,13 @@ class CertificateFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch seconds."""
     days_left: int
     """Whole days; negative when expired."""
-    chain_complete: bool
-    """Every issuer up to a self-signed one is in the file (or in the CA bundle, where one was given)."""
+    intermediates: int
+    """Certificates in the file that lead from the operator's own towards a root; they are sent with it."""
+    ends_at: str | None
+    """The issuer that is neither in the file nor in the CA bundle (where one was given): Hubject has to know it. None
+    if the chain goes up to a root that is here."""
+    strays: int
+    """Certificates in the file that do not belong to its chain."""
 
 
 def build_context(options: TlsOptions, *, now: float) -> ssl.SSLContext:
@@ -66,16 +71,21 @@ def build_context(options: TlsOptions, *, now: float) -> ssl.SSLContext:
 
 def certificate_facts(path: Path, *, now: float, ca_file: Path | None = None) -> CertificateFacts:
     """What the certificate in this PEM file says. Raises CertificateError when it cannot be read."""
-    chain = _certificates(path, what="client certificate")
-    known = chain + (_certificates(ca_file, what="CA bundle") if ca_file else [])
-    leaf = chain[0]
+    sent = _certificates(path, what="client certificate")
+    known = sent + (_certificates(ca_file, what="CA bundle") if ca_file else [])
+    leaf, *others = sent
+    chain = _chain(leaf, known)
+    inside = sum(other in chain for other in others)
+    top = chain[-1]
     return CertificateFacts(
         subject=leaf.subject.rfc4514_string(),
         issuer=leaf.issuer.rfc4514_string(),
         not_before=leaf.not_valid_before_utc.timestamp(),
         not_after=leaf.not_valid_after_utc.timestamp(),
         days_left=math.floor((leaf.not_valid_after_utc.timestamp() - now) / _DAY),
-        chain_complete=_chain_complete(leaf, known),
+        intermediates=inside,
+        ends_at=None if top.issuer == top.subject else top.issuer.rfc4514_string(),
+        strays=len(others) - inside,
     )
 
 
@@ -84,16 +94,23 @@ def expiry_warning(days_left: int) -> int | None:
     return next((days for days in _WARN_DAYS if days_left <= days), None)
 
 
-def _chain_complete(leaf: x509.Certificate, known: list[x509.Certificate]) -> bool:
-    current = leaf
-    for _ in range(len(known) + 1):
-        if current.issuer == current.subject:
-            return True
-        issuers = [other for other in known if other.subject == current.issuer]
-        if not issuers:
-            return False
-        current = issuers[0]
-    return False
+def _chain(leaf: x509.Certificate, known: list[x509.Certificate]) -> list[x509.Certificate]:
+    """The certificate, its issuer, that one's issuer and so on, as far as they are known."""
+    chain = [leaf]
+    while True:
+        issuer = next((one for one in known if one not in chain and _issued(chain[-1], by=one)), None)
+        if issuer is None:
+            return chain
+        chain.append(issuer)
+
+
+def _issued(certificate: x509.Certificate, *, by: x509.Certificate) -> bool:
+    """By name and signature: a CA that was renewed with another key has the same name."""
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _certificates(path: Path, *, what: str) -> list[x509.Certificate]:

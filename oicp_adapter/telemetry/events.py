@@ -267,6 +267,16 @@ CERTIFICATE_UNUSABLE = _error(
     "pushed. The other operators are not affected.",
     "Follow the line's fix. The files are read again at the next probe (an hour at most) or at a restart.",
 )
+CERTIFICATE_RENEWED = _info(
+    "certificate.renewed",
+    "The operator's certificate, key or CA bundle has changed on disk; from this push on the new files are used.",
+)
+CERTIFICATE_KEPT = _warning(
+    "certificate.kept",
+    "The operator's certificate, key or CA bundle has changed on disk and cannot be used; the old files stay in use "
+    "until this process ends. Told once for each change.",
+    "Follow the line's fix before the next restart; usable files are taken by themselves.",
+)
 CERTIFICATE_EXPIRES = _warning(
     "certificate.expires", "The client certificate expires soon.", "Order a new one from Hubject now."
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from oicp_adapter.hub import Notices
+from oicp_adapter.errors import CertificateError
+from oicp_adapter.hub import CertificateFacts, Notices
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.telemetry import events
 from oicp_adapter.telemetry.log import EventLog
@@ -28,3 +29,11 @@ class LoggedNotices(Notices):
     def process_ids_alike(self, answer: Answer) -> None:
         """Nobody can tell an answer by its Process-ID."""
         self._log.emit(events.HUB_PROCESS_IDS_ALIKE, process_id=answer.process_id)
+
+    def certificate_renewed(self, facts: CertificateFacts) -> None:
+        """The new files are in use."""
+        self._log.emit(events.CERTIFICATE_RENEWED, subject=facts.subject, days_left=facts.days_left)
+
+    def certificate_kept(self, error: CertificateError) -> None:
+        """The new files will not do."""
+        self._log.emit(events.CERTIFICATE_KEPT, text=error.message, fix=error.hint)

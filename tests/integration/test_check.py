@@ -160,12 +160,34 @@ def test_what_only_hubject_can_decide_about_a_certificate_is_a_warning(desk: Des
     assert found["certificate"]["verdict"] == "warning"
     for word in (
         "CN=DE*XYZ, 6 days left",
-        "chain up to a root is not complete",
+        "sent alone: unless its issuer CN=Simulator intermediate CA is a root that Hubject knows",
         "expires soon",
         "does not name DE*ABC",
     ):
         assert word in found["certificate"]["text"]
     assert found["hubject"]["verdict"] == "failed", "the server knows no such issuer"
+
+
+def test_a_certificate_with_its_intermediate_is_right_though_the_root_is_elsewhere(desk: Desk) -> None:
+    # Hubject's server certificate may come from another CA, so the bundle knows nothing of ours; "not complete" sent
+    # people in search of a root that nobody has to send.
+    desk.certificate(intermediate=True, distrust_server=True)
+    certificate = desk.check(4)["certificate"]
+    assert certificate["verdict"] == "ok"
+    assert "with it go 1 of its chain, up to CN=Simulator CA: Hubject has to know" in certificate["text"]
+
+
+def test_a_certificate_that_is_not_of_the_chain_is_a_warning(desk: Desk) -> None:
+    # Last year's intermediate: it looks like a whole chain, and is none.
+    file, end = desk.place / "tls/client.pem", "-----END CERTIFICATE-----\n"
+    desk.certificate(intermediate=True)
+    stale = file.read_text().split(end)[1] + end
+    desk.certificate(incomplete_chain=True)  # by an intermediate of the same name with another key
+    file.write_text(file.read_text() + stale)
+    certificate = desk.check(4)["certificate"]
+    assert certificate["verdict"] == "warning"
+    assert "sent alone" in certificate["text"]
+    assert "1 in its file do not belong to its chain" in certificate["text"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 import trustme
 
 from oicp_adapter.core.model import ActionType, EvseStatus
-from oicp_adapter.hub import HubClient, HubOptions, TlsOptions
+from oicp_adapter.errors import CertificateError
+from oicp_adapter.hub import CertificateFacts, HubClient, HubOptions, Notices, TlsOptions
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.simulator import Certificates, ClientFiles, Simulator, SimulatorOptions
@@ -47,12 +48,18 @@ def serving(certificates: Certificates, version: Version, **other: Any) -> Simul
 
 @contextmanager
 def client(
-    base_url: str, files: ClientFiles, *, clock: HurriedClock | None = None, **options: Any
+    base_url: str,
+    files: ClientFiles,
+    *,
+    clock: HurriedClock | None = None,
+    notices: Notices | None = None,
+    **options: Any,
 ) -> Iterator[HubClient]:
     tls = TlsOptions(
         ca_file=files.ca, cert_file=files.certificate, key_file=files.key, key_password_file=files.password
     )
-    made = HubClient(HubOptions(base_url=base_url, tls=tls, **options), clock=clock or HurriedClock())
+    given = HubOptions(base_url=base_url, tls=tls, **options)
+    made = HubClient(given, clock=clock or HurriedClock(), notices=notices)
     try:
         yield made
     finally:
@@ -116,7 +123,7 @@ def test_a_missing_certificate_is_a_certificate_problem(
     with serving(certificates, version) as simulator, client(simulator.base_url, files) as hub:
         bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         bare.load_verify_locations(files.ca)
-        hub._context = bare
+        hub._credentials._context = bare
         answer = hub.push(full_load())
     assert answer.reaction is Reaction.STOPPED
     assert "client certificate" in answer.text
@@ -184,6 +191,59 @@ def test_a_renewed_certificate_is_picked_up_without_a_restart(
         assert (answer.reaction, answer.hint != "") == (Reaction.STOPPED, True)
         certificates.write(tmp_path, "DE*ABC")
         assert hub.push(full_load()).reaction is Reaction.APPLIED
+
+
+class Told(Notices):
+    """What was told about the files, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def certificate_renewed(self, facts: CertificateFacts) -> None:
+        self.told.append(f"renewed {facts.subject}, {facts.days_left} days")
+
+    def certificate_kept(self, error: CertificateError) -> None:
+        self.told.append(f"kept: {error.message.split()[-1]}")
+
+
+def test_a_certificate_renewed_while_all_is_well_is_used_at_the_next_push(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    # Read only after a refusal, it would be taken on the night the old one ends, after an hour off the map.
+    files, told = certificates.write(tmp_path, "DE*ABC", days=20.5), Told()
+    with serving(certificates, "1.3") as simulator, client(simulator.base_url, files, notices=told) as hub:
+        assert hub.push(full_load()).reaction is Reaction.APPLIED
+        certificates.write(tmp_path, "DE*ABC", days=300.5)
+        assert [hub.push(full_load()).reaction for _ in range(2)] == [Reaction.APPLIED] * 2
+        assert told.told == ["renewed CN=DE*ABC, 300 days"]
+        certificates.write(tmp_path, "DE*XYZ", days=300.5)  # what is really in use shows by who is let in
+        assert hub.push(full_load()).code == "017"
+
+
+def test_a_renewed_certificate_that_will_not_do_leaves_the_old_one_in_use(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    # Half a renewal (new certificate, old key) in the night must not end a connection that works.
+    files, told = certificates.write(tmp_path, "DE*ABC"), Told()
+    with serving(certificates, "1.3") as simulator, client(simulator.base_url, files, notices=told) as hub:
+        assert hub.push(full_load()).reaction is Reaction.APPLIED
+        certificates.write(tmp_path, "DE*ABC", wrong_key=True)
+        assert [hub.push(full_load()).reaction for _ in range(3)] == [Reaction.APPLIED] * 3
+        assert told.told == [f"kept: {files.certificate}"]
+        files.key.unlink()
+        assert hub.push(full_load()).reaction is Reaction.APPLIED
+        certificates.write(tmp_path, "DE*ABC", days=300.5)
+        assert hub.push(full_load()).reaction is Reaction.APPLIED
+    assert told.told[1:] == ["kept: directory", "renewed CN=DE*ABC, 300 days"]
+
+
+def test_after_a_refusal_the_old_certificate_is_not_kept(certificates: Certificates, tmp_path: Path) -> None:
+    # Hubject does not want it any more: what the files say now is what a person has to know.
+    files = certificates.write(tmp_path, "DE*XYZ")
+    with serving(certificates, "1.3") as simulator, client(simulator.base_url, files) as hub:
+        assert hub.push(full_load()).code == "017"
+        certificates.write(tmp_path, "DE*XYZ", wrong_key=True)
+        assert "does not belong" in hub.push(full_load()).text
 
 
 def test_plain_http_on_the_other_side_is_not_a_certificate_problem(

@@ -10,7 +10,16 @@ import pytest
 import trustme
 
 from oicp_adapter.errors import CertificateError
-from oicp_adapter.hub import HubClient, HubOptions, TlsOptions, certificate_facts, expiry_warning
+from oicp_adapter.hub import (
+    CertificateFacts,
+    HubClient,
+    HubOptions,
+    Notices,
+    TlsOptions,
+    certificate_facts,
+    expiry_warning,
+)
+from oicp_adapter.hub.credentials import Credentials
 from oicp_adapter.hub.tls import build_context
 from oicp_adapter.simulator import Certificates, ClientFiles
 from tests.fakes.clock import HurriedClock
@@ -143,8 +152,15 @@ def test_a_chain_with_a_hole_is_told(certificates: Certificates, tmp_path: Path)
     # Hubject's front end then answers "The SSL Certificate Error" and nothing else.
     whole = certificates.write(tmp_path / "whole", "DE*ABC", intermediate=True)
     hole = certificates.write(tmp_path / "hole", "DE*ABC", incomplete_chain=True)
-    assert certificate_facts(whole.certificate, now=NOW, ca_file=whole.ca).chain_complete
-    assert not certificate_facts(hole.certificate, now=NOW, ca_file=hole.ca).chain_complete
+    facts = certificate_facts(whole.certificate, now=NOW, ca_file=whole.ca)
+    assert (facts.intermediates, facts.ends_at, facts.strays) == (1, None, 0)
+    facts = certificate_facts(whole.certificate, now=NOW)
+    assert (facts.intermediates, facts.ends_at, facts.strays) == (1, "CN=Simulator CA", 0)
+    facts = certificate_facts(hole.certificate, now=NOW, ca_file=hole.ca)
+    assert (facts.intermediates, facts.ends_at, facts.strays) == (0, "CN=Simulator intermediate CA", 0)
+    stranger = certificates.write(tmp_path / "other", "DE*XYZ", intermediate=True).certificate
+    hole.certificate.write_bytes(hole.certificate.read_bytes() + stranger.read_bytes())
+    assert certificate_facts(hole.certificate, now=NOW).strays == 2
 
 
 @pytest.mark.parametrize(
@@ -163,6 +179,34 @@ def test_the_client_refuses_bad_files_at_the_start(certificates: Certificates, t
     )
     with pytest.raises(CertificateError):
         HubClient(given, clock=HurriedClock())
+
+
+class Told(Notices):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def certificate_renewed(self, facts: CertificateFacts) -> None:
+        self.told.append("renewed")
+
+    def certificate_kept(self, error: CertificateError) -> None:
+        self.told.append("kept")
+
+
+def test_a_renewed_certificate_that_becomes_valid_later_is_taken_then(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    # Issued a moment ahead of this machine's clock, and nobody writes the file again.
+    files, clock, told = certificates.write(tmp_path, "DE*ABC"), HurriedClock(), Told()
+    credentials = Credentials(options(files), clock=clock, notices=told)
+    first = credentials.context()
+    certificates.write(tmp_path, "DE*ABC", not_yet_valid=True)
+    clock.sleep(3600.0)
+    assert credentials.context() is first
+    clock.sleep(86_400.0)
+    second = credentials.context()
+    assert second is not first
+    assert credentials.context() is second
+    assert told.told == ["kept", "renewed"]
 
 
 def test_rsa_certificates_of_another_maker_are_read(tmp_path: Path) -> None:
