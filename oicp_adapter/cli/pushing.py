@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oicp_adapter import open_files
 from oicp_adapter.cli.common import (
     ConfigOption,
     Facts,
@@ -43,6 +44,7 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
     from oicp_adapter.telemetry import events
     from oicp_adapter.wiring import Wiring, configure_log, reading_anew
 
+    open_files.raise_limit()
     stop = threading.Event()
     clock, log = SystemClock(stop), configure_log(settings)
     with ExitStack() as stack:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from oicp_adapter import open_files
 from oicp_adapter.oicp.answers import Answer, Reaction
 
 _CERTIFICATE_ALERTS = (
@@ -61,7 +62,8 @@ def failed(error: Exception, *, sent: bool, reused: bool = False) -> Answer:
             reaction=Reaction.STOPPED, text=f"cannot be sent: {text}", hint="check hubject.base_url and proxy"
         )
     if isinstance(error, (httpx.HTTPError, httpx.StreamError, OSError)):
-        return Answer(reaction=Reaction.UNREACHABLE, text=f"not sent: {text}", hint=_UNREACHABLE)
+        hint = open_files.ADVICE if _for_want_of_files(error) else _UNREACHABLE
+        return Answer(reaction=Reaction.UNREACHABLE, text=f"not sent: {text}", hint=hint)
     raise error
 
 
@@ -82,6 +84,11 @@ def _certificate_problem(error: ssl.SSLError) -> Answer | None:
             hint=_OUR_CERTIFICATE,
         )
     return None
+
+
+def _for_want_of_files(error: Exception) -> bool:
+    said = any(isinstance(cause, OSError) and open_files.too_many(cause) for cause in _chain(error))
+    return said or open_files.ran_out()  # the lookup of a name does not say why it failed
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

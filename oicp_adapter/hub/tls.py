@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from oicp_adapter import open_files
 from oicp_adapter.errors import CertificateError
 from oicp_adapter.hub.options import TlsOptions
 
@@ -64,7 +65,9 @@ def build_context(options: TlsOptions, *, now: float) -> ssl.SSLContext:
     except (ssl.SSLError, OSError, ValueError) as error:
         raise CertificateError(
             f"OpenSSL refuses {options.cert_file}, {options.key_file} or {options.ca_file}: {_plain(error)}",
-            hint="check that they are PEM files and that the certificate's key is strong enough",
+            hint=open_files.ADVICE
+            if open_files.ran_out()
+            else "check that they are PEM files and that the certificate's key is strong enough",
         ) from None
     return context
 
@@ -159,9 +162,10 @@ def _read(path: Path, *, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
+        few = open_files.too_many(error)
         raise CertificateError(
             f"the {what} {path} cannot be read: {error.strerror}",
-            hint="check the path and that this user may read it",
+            hint=open_files.ADVICE if few else "check the path and that this user may read it",
         ) from None
 
 

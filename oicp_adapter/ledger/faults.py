@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from oicp_adapter import open_files
 from oicp_adapter.errors import LedgerError, LedgerFull, LedgerNotWritable, LedgerUnreadable
 
 RESTORE = (
@@ -22,6 +23,7 @@ _FULL = "free space on its disk (or lift the quota); nothing is sent meanwhile, 
 _PERMIT = "the directory and the file must be writable for the user this program runs as"
 _BUSY = "see what else has the file open; a copy of the file on a network share is not supported"
 _DISK = "look into the kernel's log for failures of the disk; the ledger must not be on a network share"
+_TOO_MANY = "the ledger cannot be opened, too many files are open"
 
 _BY_CODE: dict[int, tuple[type[LedgerError], str, str]] = {
     sqlite3.SQLITE_FULL: (LedgerFull, "the disk is full", _FULL),
@@ -44,6 +46,8 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> LedgerError:
     kind, text, hint = (
         _BY_CODE.get(code) or _BY_CODE.get(code & 0xFF) or (LedgerError, "the ledger failed", "")
     )
+    if kind is LedgerNotWritable and open_files.ran_out():  # SQLite only says that it cannot open it
+        kind, text, hint = LedgerError, _TOO_MANY, open_files.ADVICE
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return kind(f"{text}: {path} ({error}, {name})", hint=hint)
 
@@ -52,6 +56,8 @@ def from_system(error: OSError, path: Path) -> LedgerError:
     """The error of ours for one of the operating system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return LedgerFull(f"the disk is full: {path} ({error.strerror})", hint=_FULL)
+    if open_files.too_many(error):
+        return LedgerError(f"{_TOO_MANY}: {path} ({error.strerror})", hint=open_files.ADVICE)
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist"
         text = f"the directory of the ledger {what}: {path.parent}"

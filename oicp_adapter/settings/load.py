@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
+from oicp_adapter import open_files
 from oicp_adapter.errors import ConfigurationError
 from oicp_adapter.settings.environment import Overrides
 from oicp_adapter.settings.fields import LEDGER_SCHEME
@@ -97,7 +98,7 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(
             f"the configuration file {file} cannot be read: {error.strerror}",
-            hint="name a file that this user may read",
+            hint=open_files.ADVICE if open_files.too_many(error) else "name a file that this user may read",
         ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(

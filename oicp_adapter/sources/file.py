@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeAlias
 
 import msgspec
 
+from oicp_adapter import open_files
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead
 from oicp_adapter.errors import ConfigurationError, SourceError
@@ -191,6 +192,8 @@ _READERS: Mapping[FileFormat, Callable[[Mapping[str, str]], Parser]] = {
 
 
 def _hint(error: OSError) -> str:
+    if open_files.too_many(error):
+        return open_files.ADVICE
     if isinstance(error, FileNotFoundError):
         return "check source.path, and that the job that writes the file has run"
     if isinstance(error, PermissionError):

@@ -286,3 +286,12 @@ def _fill(daemon: Daemon, full: bool) -> None:
     """Let no file of this process grow, or let them grow again. Its log is a file, too."""
     limit = FULL_AT if full else resource.RLIM_INFINITY
     resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+
+def test_a_daemon_with_few_open_files_takes_as_many_as_it_may(house: House) -> None:
+    # A service gets 1,024 by default; with two hundred operators that looks like missing permissions one night.
+    house.configure()
+    house.exports(fleet(3))
+    daemon = house.run(through=("sh", "-c", 'ulimit -Sn 128; ulimit -Hn 512; exec "$@"', "sh"))
+    daemon.waits_for("daemon.started")
+    assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE) == (512, 512)
