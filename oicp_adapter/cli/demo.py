@@ -216,11 +216,14 @@ class _Story:
             self._fleet.hidden = set()
 
     def _wait_until_equal(self, what: str, *, patience: float) -> None:
-        began = self._clock.monotonic()
+        """Tell how long it takes, or that nothing has moved for so many seconds."""
+        began = moved_at = self._clock.monotonic()
         expected = self._fleet.expected()
+        fewest = len(expected) + 1
         while not self._stop.is_set():
             held = self._simulator.statuses(OPERATOR_ID)
-            took = self._clock.monotonic() - began
+            now = self._clock.monotonic()
+            took = now - began
             if held == expected:
                 self._slowest = max(self._slowest, took) if what == "changes" else self._slowest
                 counts = " · ".join(
@@ -230,8 +233,10 @@ class _Story:
                     f"  [green]✓ Hubject = backend[/green] after {took:.1f} s  [dim]{counts}[/dim]"
                 )
                 return
-            if took > patience:
-                wrong = sum(1 for key in expected if held.get(key) != expected[key])
+            wrong = sum(1 for key in expected if held.get(key) != expected[key])
+            if wrong < fewest:
+                fewest, moved_at = wrong, now
+            if now - moved_at > patience:
                 self._out.print(f"  [red]≠ {wrong} EVSEs differ after {took:.0f} s[/red]")
                 return
             self._clock.sleep(0.05)

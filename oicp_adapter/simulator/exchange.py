@@ -25,6 +25,8 @@ _RESET = struct.pack("ii", 1, 0)
 
 _ESTABLISHED = 1
 """First byte of Linux' TCP_INFO while neither side has closed."""
+_LAST_DATA_RECEIVED = 52
+"""Where TCP_INFO says how long ago the peer's last data came: four bytes, in ms."""
 
 
 class BodyTooLarge(Exception):
@@ -61,7 +63,7 @@ class Connection(RequestHandler):
     def begin_call(self, operator: str) -> Call:
         """The request in progress is a status push of this operator."""
         first_byte = self.clock() if self.first_byte is None else self.first_byte
-        self.call = self._overlaps.open(operator, first_byte, self._peer_gone)
+        self.call = self._overlaps.open(operator, first_byte, self.peer_gone)
         return self.call
 
     def end_request(self) -> None:
@@ -76,15 +78,30 @@ class Connection(RequestHandler):
             self._overlaps.abandoned(self.call)
             self.call = None
 
-    def _peer_gone(self) -> bool:
+    def peer_gone(self) -> bool:
         """Whether the kernel has already seen the peer's FIN or RST, which this loop may not have read yet."""
-        raw = self.transport.get_extra_info("socket") if self.transport else None
-        if raw is None or raw.fileno() < 0:
+        raw = self._socket()
+        if raw is None:
             return True
         if not hasattr(socket, "TCP_INFO"):
             return False  # not Linux: only what the loop has read counts
         state: bytes = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
         return state[0] != _ESTABLISHED
+
+    def last_data(self) -> float | None:
+        """When the peer's last data came to the kernel, however late this loop read it. None: the socket is closed."""
+        raw = self._socket()
+        if raw is None:
+            return None
+        if not hasattr(socket, "TCP_INFO"):
+            return self.clock()
+        info: bytes = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED + 4)
+        (ago,) = struct.unpack_from("=I", info, _LAST_DATA_RECEIVED)
+        return self.clock() - float(ago) / 1000
+
+    def _socket(self) -> Any:
+        raw = self.transport.get_extra_info("socket") if self.transport else None
+        return None if raw is None or raw.fileno() < 0 else raw
 
 
 class Server(web.Server):
@@ -117,6 +134,7 @@ class Exchange:
         self.started = (
             self.connection.clock() if self.connection.first_byte is None else self.connection.first_byte
         )
+        self._last_byte: float | None = None
 
     @property
     def duration(self) -> float:
@@ -134,6 +152,7 @@ class Exchange:
             if size > limit:
                 raise BodyTooLarge
             parts.append(part)
+        self._last_byte = self.connection.last_data()
         body = b"".join(parts)
         if not (gunzip and _is_gzip(self.request)):
             return body
@@ -141,6 +160,14 @@ class Exchange:
             return gzip.decompress(body)
         except (OSError, EOFError, zlib.error):
             return b""  # will be refused as what it is: not JSON
+
+    def time_left(self, limit: float) -> float:
+        """Seconds until it is `limit` old, counted from its last byte; none if it was closed before that was seen."""
+        return -1.0 if self._last_byte is None else self._last_byte + limit - self.connection.clock()
+
+    def overdue(self, limit: float | None) -> bool:
+        """Whether nobody waits for it any more and it is older than that."""
+        return limit is not None and self.connection.peer_gone() and self.time_left(limit) < 0
 
     async def send(
         self, answer: Answer, process_id: str | None, *, pause: float | None = None, twice: bool = False

@@ -16,7 +16,7 @@ from oicp_adapter.simulator.answers import Answer
 from oicp_adapter.simulator.clock import Clock, system_clock
 from oicp_adapter.simulator.faults import FaultBox
 from oicp_adapter.simulator.ids import operator_key, prefix_key, provider_key
-from oicp_adapter.simulator.journal import Entry, Journal, Rule
+from oicp_adapter.simulator.journal import OVERDUE, Entry, Journal, Rule
 from oicp_adapter.simulator.options import SimulatorOptions
 from oicp_adapter.simulator.state import Applied, EvseData, Holdings, WrongAction
 from oicp_adapter.simulator.traffic import Overlaps, Rates
@@ -42,6 +42,8 @@ class Late:
     operator: str
     push: StatusPush
     faults: tuple[str, ...]
+    until: float | None = None
+    """When it is too late for it, however it came to be; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +169,17 @@ class Hub:
             if late not in self.late:
                 return
             self.late.remove(late)
+            now = self.clock()
+            seen = Entry(at=now, endpoint="status", operator=late.operator, late=True, faults=late.faults)
+            if late.until is not None and now > late.until:
+                overdue = msgspec.structs.replace(seen, faults=(*late.faults, OVERDUE))
+                self.note(overdue, late.push, None)
+                return
             verdict = self.push_status(late.operator, late.push)
-            answer = verdict.answer
-            seen = Entry(
-                at=self.clock(),
-                endpoint="status",
-                operator=late.operator,
-                http_status=answer.status,
-                code=answer.code,
-                late=True,
-                faults=late.faults,
+            answered = msgspec.structs.replace(
+                seen, http_status=verdict.answer.status, code=verdict.answer.code
             )
-            self.note(seen, late.push, verdict.applied)
+            self.note(answered, late.push, verdict.applied)
 
     def clear(self) -> None:
         """Forget statuses, journal, faults, late requests and the rate window; settings and EVSE data

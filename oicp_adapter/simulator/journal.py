@@ -18,6 +18,9 @@ Rule = Literal[
     "content_type",
 ]
 
+OVERDUE = "overdue"
+"""Stands among the faults of a request that was dropped because of `SimulatorOptions.late_at_most`."""
+
 
 class Entry(Struct, frozen=True, kw_only=True):
     """One request, or (with `late`) the applying of one whose client got no answer.

@@ -51,6 +51,11 @@ class SimulatorOptions:
     """Whether a body with `Content-Encoding: gzip` is understood (not documented by Hubject)."""
     calls_per_minute: Mapping[str, int] = field(default_factory=lambda: dict(CALLS_PER_MINUTE))
     """By endpoint; an endpoint left out is not limited."""
+    late_at_most: float | None = None
+    """Seconds from a request's last byte in which it may still be applied although nobody waits for it any more;
+    afterwards it is dropped ("overdue" in the journal). For rigs that rely on assumption A1: starved of processor
+    time, a stand-in applies what its client gave up long ago. None: however late.
+    """
     seed: int = 0
     """Of the generator behind `Fault.probability`."""
     clock: Clock | None = None

@@ -21,7 +21,7 @@ from oicp_adapter.simulator.fault_answers import answer_of
 from oicp_adapter.simulator.faults import Fault, Strike
 from oicp_adapter.simulator.hub import Hub, Late, Peer, Verdict
 from oicp_adapter.simulator.ids import operator_key
-from oicp_adapter.simulator.journal import Entry
+from oicp_adapter.simulator.journal import OVERDUE, Entry
 from oicp_adapter.simulator.readback import by_id, by_operator
 from oicp_adapter.simulator.state import Applied
 from oicp_adapter.simulator.traffic import Call
@@ -127,12 +127,17 @@ class Service:
             await exchange.wait(work.strike.before)
         if (fault := work.strike.fault) is not None:
             return await self._spoil(exchange, work, body, fault)
-        verdict = await _work(len(body), lambda: self._decide(work, body))
+        verdict = await _work(len(body), lambda: self._decide(exchange, work, body))
+        if verdict is None:
+            return self._forget(exchange, work)
         return await self._finish(exchange, work, verdict)
 
-    def _decide(self, work: Work, body: bytes) -> Verdict:
+    def _decide(self, exchange: Exchange, work: Work, body: bytes) -> Verdict | None:
+        """Carry it out; None if it is too late for that."""
         hub = self._hub
         with hub.lock:
+            if exchange.overdue(hub.options.late_at_most):
+                return None
             if work.push is not None:
                 return hub.push_status(work.partner, work.push)
             if work.endpoint == "data":
@@ -145,7 +150,9 @@ class Service:
         hub = self._hub
         verdict = None
         if fault.applies:
-            verdict = await _work(len(body), lambda: self._decide(work, body))
+            verdict = await _work(len(body), lambda: self._decide(exchange, work, body))
+            if verdict is None:
+                return self._forget(exchange, work)
         applied = verdict.applied if verdict else None
         push = work.push if isinstance(work.push, StatusPush) else None
         replaced = answer_of(fault, push, exchange.request.raw_path, hub.clock())
@@ -160,8 +167,10 @@ class Service:
         await self._after(exchange, work)
         self._note(exchange, work, None, applied)
         if fault.kind == "late_apply" and push is not None:
-            due = None if fault.seconds is None else hub.clock() + fault.seconds
-            self._schedule(Late(due, work.partner, push, work.strike.names))
+            now, limit = hub.clock(), hub.options.late_at_most
+            due = None if fault.seconds is None else now + fault.seconds
+            until = None if limit is None else now + exchange.time_left(limit)
+            self._schedule(Late(due, work.partner, push, work.strike.names, until))
         waits = fault.kind == "hang" or (fault.kind == "late_apply" and fault.connection == "hang")
         return await exchange.hang() if waits else exchange.drop()
 
@@ -172,7 +181,15 @@ class Service:
         if process_id := exchange.last_process_id():
             stale = Verdict(answers.success(), applied)
             return await self._finish(exchange, work, stale, process_id=process_id)
-        return await self._finish(exchange, work, await _work(len(body), lambda: self._decide(work, body)))
+        verdict = await _work(len(body), lambda: self._decide(exchange, work, body))
+        return (
+            self._forget(exchange, work) if verdict is None else await self._finish(exchange, work, verdict)
+        )
+
+    def _forget(self, exchange: Exchange, work: Work) -> web.StreamResponse:
+        """It was given up so long ago that applying it now would be nobody's mistake but ours."""
+        self._note(exchange, work, None, None, overdue=True)
+        return exchange.drop()
 
     async def _after(self, exchange: Exchange, work: Work) -> None:
         """Latency after applying, and one turn of the loop in which a parallel request's first byte is
@@ -204,6 +221,8 @@ class Service:
         answer: Answer | None,
         applied: Applied | None,
         process_id: str | None = None,
+        *,
+        overdue: bool = False,
     ) -> None:
         seen = Entry(
             at=self._hub.clock(),
@@ -214,7 +233,7 @@ class Service:
             process_id=process_id,
             duration=exchange.duration,
             overlapped=work.call is not None and work.call.overlapped,
-            faults=work.strike.names,
+            faults=(*work.strike.names, OVERDUE) if overdue else work.strike.names,
         )
         self._hub.note(seen, work.push, applied)
 

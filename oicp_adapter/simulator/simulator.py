@@ -171,6 +171,11 @@ class Simulator:
         return self._hub.faults
 
     @property
+    def in_flight(self) -> int:
+        """Status pushes that have begun to arrive and are not yet answered."""
+        return self._hub.overlaps.count()
+
+    @property
     def late(self) -> int:
         """Requests still to be applied although their clients were never answered."""
         return len(self._hub.late)

@@ -75,6 +75,10 @@ class Overlaps:
         others.add(call)
         return call
 
+    def count(self) -> int:
+        """How many calls are open, of all operators."""
+        return sum(map(len, self._open.values()))
+
     def answered(self, call: Call, now: float) -> None:
         """End a call whose answer was sent; nothing happens if it had already ended."""
         others = self._open.get(call.operator, set())

@@ -1,24 +1,20 @@
 """A house to test in: a strict Hubject, a directory with configuration and fleet, and the real program as processes.
 
 Everything here is real: files, SQLite, signals, sockets, time. So nothing sleeps for a fixed time: `wait_until` looks
-until something is so, and fails with what it saw. Every daemon ends with the test, and every line it wrote is read.
+until something is so, and fails with what it saw. Every process ends with the test, and every line of a log is read.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
+import sqlite3
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 import oicp_adapter
@@ -26,15 +22,27 @@ from oicp_adapter.cli.main import app
 from oicp_adapter.simulator import Simulator, SimulatorOptions
 from oicp_adapter.telemetry.events import CATALOGUE
 from tests.acceptance.fleet import write_locations
+from tests.acceptance.running import Daemon, Ended, Line, Running, Verb
+from tests.acceptance.terminal import Terminal
+from tests.patience import PATIENCE, wait_until
+
+__all__ = [
+    "MINIMAL",
+    "OPERATOR_ID",
+    "Daemon",
+    "Ended",
+    "House",
+    "Line",
+    "Verb",
+    "opened",
+    "wait_until",
+]
 
 OPERATOR_ID = "DE*SLB"
-PATIENCE = 20.0
-"""Seconds until a test gives up: far more than anything takes, for a busy machine."""
 EVERY_CYCLE = {"OICP_ADAPTER__LOG__SUMMARY": "1ms"}
 """Quiet cycles have lines of their own, so that a test can wait for the next one."""
-GLANCE = 0.02
-"""Seconds between looks."""
-
+LATE_AT_MOST = 0.9
+"""Seconds after which Hubject applies nothing that was given up: less than the shortest `settle` here."""
 MINIMAL = """\
 [hubject]
 base_url = "{base_url}"
@@ -54,100 +62,6 @@ schedule = {{ delta = "2s", reconcile = "60s", full = "03:00" }}
 """
 """The minimal configuration of the design, word for word but for the port."""
 
-Found = TypeVar("Found")
-Line = dict[str, Any]
-
-
-def wait_until(look: Callable[[], Found | None], what: str, *, within: float = PATIENCE) -> Found:
-    """Look until there is something to see, and return it."""
-    give_up_at = time.monotonic() + within
-    while not (found := look()):
-        if time.monotonic() > give_up_at:
-            pytest.fail(f"not within {within:.0f} s: {what}")
-        time.sleep(GLANCE)  # noqa: TID251 - other processes need real time
-    return found
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a verb ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        """stdout as JSON."""
-        return json.loads(self.out)
-
-    @property
-    def said(self) -> str:
-        """Both streams, for "this stands somewhere"."""
-        return self.out + self.err
-
-
-class Daemon:
-    """A `run` in its own process. Its log is a file, as under a supervisor."""
-
-    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], name: str) -> None:
-        self._log = cwd / f"{name}.log"
-        self._talk = cwd / f"{name}.err"
-        with self._log.open("wb") as out, self._talk.open("wb") as err:
-            self.process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=err)
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def err(self) -> str:
-        return self._talk.read_text()
-
-    def lines(self, event: str = "") -> list[Line]:
-        """What it has logged so far, a line still being written left out; all, or one kind of event."""
-        written = self._log.read_text().splitlines(keepends=True)
-        found = [json.loads(line) for line in written if line.endswith("\n")]
-        return [line for line in found if event in ("", line["event"])]
-
-    def waits_for(self, event: str, *, after: int = 0, within: float = PATIENCE, **fields: object) -> Line:
-        """The first such line after so many of its kind; waits for it."""
-
-        def look() -> Line | None:
-            self._must_live()
-            found = self.lines(event)[after:]
-            return next((line for line in found if fields.items() <= line.items()), None)
-
-        return wait_until(look, f"{event} {fields or ''} in\n{self._log.read_text()[-3000:]}", within=within)
-
-    def works(self, cycles: int = 1) -> Line:
-        """Wait for so many whole delta cycles: ones that begin after this call."""
-        seen = len(self.lines("delta.done"))
-        return self.waits_for("delta.done", after=seen + cycles)
-
-    def tell(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def ends(self, number: signal.Signals | None = signal.SIGTERM, *, within: float = PATIENCE) -> int:
-        """Send the signal, if any, and wait for its end; the exit code."""
-        if number is not None:
-            self.tell(number)
-        return self.process.wait(within)
-
-    def dies(self) -> None:
-        """kill -9, now."""
-        self.ends(signal.SIGKILL)
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def _must_live(self) -> None:
-        if not self.alive:
-            pytest.fail(
-                f"the daemon ended with {self.process.returncode}: {self.err}\n{self._log.read_text()}"
-            )
-
 
 @dataclass
 class House:
@@ -156,6 +70,9 @@ class House:
     place: Path
     simulator: Simulator
     daemons: list[Daemon] = field(default_factory=list)
+    begun: list[Running] = field(default_factory=list)
+    """All that was started and may still run, daemons included."""
+    terminals: list[Terminal] = field(default_factory=list)
     allowed: set[str] = field(default_factory=set)
     """Rules of Hubject this test breaks on purpose."""
 
@@ -218,30 +135,31 @@ class House:
         self, *words: str, config: bool = True, env: Mapping[str, str] | None = None, within: float = 30.0
     ) -> Ended:
         """Run a verb to its end."""
-        done = subprocess.run(
-            self.command(*words, config=config),
-            cwd=self.place,
-            env=self.environment(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
-        _is_presentable(done.stdout + done.stderr)
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return self.calls(self.command(*words, config=config), env=env, within=within)
 
-    def begin(self, *words: str, config: bool = True) -> subprocess.Popen[str]:
-        """Start a verb and let it run; `finish` it."""
-        return subprocess.Popen(
-            self.command(*words, config=config),
-            cwd=self.place,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def calls(
+        self, command: Sequence[str], *, env: Mapping[str, str] | None = None, within: float = 30.0
+    ) -> Ended:
+        """Run a command to its end, such as one that sets limits for a verb first."""
+        verb = Verb(command, cwd=self.place, env=self.environment(env))
+        try:
+            ended = verb.ended(within=within)
+        finally:
+            verb.close()
+        _is_presentable(ended.said)
+        return ended
+
+    def begin(self, *words: str, config: bool = True) -> Verb:
+        """Start a verb and let it run. It must have ended before the test has."""
+        verb = Verb(self.command(*words, config=config), cwd=self.place, env=self.environment())
+        self.begun.append(verb)
+        return verb
+
+    def terminal(self, command: str) -> Terminal:
+        """Start a command on a terminal."""
+        terminal = Terminal(command, cwd=self.place, env=self.environment({"TERM": "dumb"}))
+        self.terminals.append(terminal)
+        return terminal
 
     def run(self, *, env: Mapping[str, str] | None = None, through: Sequence[str] = ()) -> Daemon:
         """Start the daemon. `through`: a command that starts it, such as one that sets limits first."""
@@ -250,6 +168,7 @@ class House:
             [*through, *self.command("run")], cwd=self.place, env=self.environment(env), name=name
         )
         self.daemons.append(daemon)
+        self.begun.append(daemon)
         return daemon
 
     def runs(self) -> Daemon:
@@ -270,6 +189,18 @@ class House:
         """The requests Hubject has seen since the journal was cleared."""
         return [entry for entry in self.simulator.journal if action in ("", entry.action)]
 
+    def open_pushes(self) -> int:
+        """How many pushes the ledger does not know the outcome of."""
+        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM push WHERE finished_at IS NULL").fetchone()
+            return int(count)
+
+    @contextmanager
+    def hubject_stands_still(self) -> Iterator[None]:
+        """Hubject takes requests and does nothing with them until the block ends, however long that takes."""
+        with self.simulator._hub.lock:
+            yield
+
     def published(self, evses: Mapping[str, str], *, adopt: bool = False) -> None:
         """Publish a fleet by a `sync` of its own (and adopt it); what Hubject has seen of that is forgotten.
 
@@ -282,11 +213,13 @@ class House:
         self.simulator.clear_journal()
 
     def close(self) -> None:
-        """End what still runs, and look at what was left behind."""
+        """End the daemons that still run, and look at what was left behind."""
         codes = [(daemon.ends(), daemon) for daemon in self.daemons if daemon.alive]
         assert [code for code, _ in codes if code != 0] == [], [daemon.lines()[-3:] for _, daemon in codes]
+        assert [str(running) for running in self.begun if running.alive] == [], "a verb outlives its test"
+        for running in self.begun:
+            _is_presentable(running.err)
         for daemon in self.daemons:
-            _is_presentable(daemon.err)
             unknown = {line["event"] for line in daemon.lines()} - CATALOGUE.keys()
             assert not unknown, f"not in the catalogue: {unknown}"
         broken = [rule for rule in self.simulator.rules_broken if rule.rule not in self.allowed]
@@ -301,12 +234,15 @@ def _is_presentable(text: str) -> None:
 @contextmanager
 def opened(place: Path, options: SimulatorOptions | None = None) -> Iterator[House]:
     """A house with its simulator running; everything in it ends with the block."""
-    with Simulator(options or SimulatorOptions(operators=[OPERATOR_ID])) as simulator:
+    with Simulator(
+        options or SimulatorOptions(operators=[OPERATOR_ID], late_at_most=LATE_AT_MOST)
+    ) as simulator:
         house = House(place, simulator)
         try:
             yield house
             house.close()
         finally:
-            for daemon in house.daemons:
-                if daemon.alive:
-                    daemon.dies()
+            for running in house.begun:
+                running.close()
+            for terminal in house.terminals:
+                terminal.close()

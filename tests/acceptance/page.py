@@ -21,12 +21,12 @@ import shlex
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance.terminal import PATIENCE, Terminal
+from tests.patience import Patience
 
 HURRY = {"OICP_ADAPTER__OPERATORS__ABC__SCHEDULE__DELTA": "1s"}
 """A reader waits ten seconds, a test one."""
@@ -109,16 +109,21 @@ class Session:
             return self._stays(step.text)
         else:
             assert step.mark in ("session", "soon"), step.mark
-            give_up_at = time.monotonic() + (PATIENCE if step.mark == "soon" else 0)
-            while alike(shown := self._session(step.text)) != alike(step.text):
-                if time.monotonic() > give_up_at:
-                    break
+            shown = self._session(step.text)
+            if step.mark == "soon":
+                with Patience(PATIENCE) as patience:
+                    while alike(shown) != alike(step.text) and not patience.over:
+                        shown = self._session(step.text)
             return shown
         return step.text
 
     def close(self) -> list[tuple[int, str]]:
         """Ctrl-C for what still runs, the youngest first; exit code and what it had printed."""
-        return [(terminal.ends(signal.SIGINT), terminal.shown) for terminal in reversed(self._running)]
+        try:
+            return [(terminal.ends(signal.SIGINT), terminal.shown) for terminal in reversed(self._running)]
+        finally:
+            for terminal in self._running:
+                terminal.close()
 
     @property
     def simulator(self) -> str:
@@ -128,8 +133,8 @@ class Session:
     def _session(self, text: str) -> str:
         lines = []
         for command in _commands(text):
-            terminal = self._open(command)
-            assert terminal.ends(None) == 0, f"{command}\n{terminal.shown}"
+            with self._open(command) as terminal:
+                assert terminal.ends(None) == 0, f"{command}\n{terminal.shown}"
             lines += ["$ " + command, *_trimmed(self._as_on_the_page(terminal.shown))]
         return "\n".join(lines) + "\n"
 
@@ -178,11 +183,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         session = Session(Path(place), **HURRY)
         fresh, end = "", 0
-        for step in steps(page):
-            shown = session.play(step)
-            fresh += page[end : step.at] + (shown if alike(shown) != alike(step.text) else step.text)
-            end = step.at + len(step.text)
-        session.close()
+        try:
+            for step in steps(page):
+                shown = session.play(step)
+                fresh += page[end : step.at] + (shown if alike(shown) != alike(step.text) else step.text)
+                end = step.at + len(step.text)
+        finally:
+            session.close()
     path.write_text(fresh + page[end:], encoding="utf-8")
 
 

@@ -10,18 +10,20 @@ import os
 import pty
 import signal
 import struct
-import subprocess
 import termios
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from tests.acceptance.house import wait_until
+from tests import leash
+from tests.patience import wait_until
 
 WIDTH = 80
 """Columns: what fits here fits everywhere."""
 PATIENCE = 30.0
-"""Seconds until something must have happened."""
+"""Seconds until something must have happened, on an idle machine."""
 
 
 class Terminal:
@@ -30,7 +32,7 @@ class Terminal:
     def __init__(self, command: str, *, cwd: Path, env: Mapping[str, str]) -> None:
         self._screen, keyboard = pty.openpty()
         fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
-        self._process = subprocess.Popen(
+        self._process = leash.begin(
             ["sh", "-c", f"exec {command}"],
             cwd=cwd,
             env=env,
@@ -56,7 +58,11 @@ class Terminal:
 
     def waits_for(self, lines: int) -> str:
         """The first so many lines."""
-        wait_until(lambda: len(self.shown.splitlines()) >= lines, f"{lines} lines", within=PATIENCE)
+
+        def enough() -> bool:
+            return len(self.shown.splitlines()) >= lines
+
+        wait_until(enough, lambda: f"{lines} lines; it has shown\n{self.screen}", within=PATIENCE)
         return self.shown
 
     def answers(self, question: str, text: str) -> None:
@@ -66,7 +72,7 @@ class Terminal:
             last = self.screen[self._answered :].rpartition("\n")[2]
             return last.startswith(question) and last.endswith(": ")
 
-        wait_until(asked, f"{question} is asked", within=PATIENCE)
+        wait_until(asked, lambda: f"{question} is asked; it has shown\n{self.screen}", within=PATIENCE)
         self._answered = len(self.screen)
         os.write(self._screen, text.encode() + b"\n")
 
@@ -74,10 +80,29 @@ class Terminal:
         """Its exit code, after the signal if there is one."""
         if number is not None:
             self._process.send_signal(number)
-        code = self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        os.close(self._screen)
-        return code
+        wait_until(
+            lambda: self._process.poll() is not None and not self._reader.is_alive(),
+            lambda: f"the command ends; it has shown\n{self.screen}",
+            within=PATIENCE,
+        )
+        self.close()
+        return self._process.wait()
+
+    def close(self) -> None:
+        """kill -9 for what still runs; the screen is let go."""
+        leash.end(self._process)
+        self._reader.join()
+        if self._screen >= 0:
+            os.close(self._screen)
+            self._screen = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _read(self) -> None:
         try:

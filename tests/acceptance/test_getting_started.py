@@ -11,6 +11,7 @@ import pytest
 
 from oicp_adapter.settings import load_settings
 from tests.acceptance.page import HURRY, Session, Step, alike, steps
+from tests.patience import AT_MOST
 
 PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 
@@ -23,7 +24,7 @@ def test_every_step_of_the_page_prints_what_the_page_shows(tmp_path: Path) -> No
         for step in steps(PAGE.read_text(encoding="utf-8")):
             assert alike(session.play(step)) == alike(step.text), step.text.splitlines()[0]
         for page, expected in (("rules", []), ("statuses", {"DE*ABC": PUBLISHED})):
-            with urllib.request.urlopen(f"{session.simulator}/_sim/{page}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{session.simulator}/_sim/{page}", timeout=AT_MOST) as answer:
                 assert json.load(answer) == expected
     finally:
         ended = session.close()

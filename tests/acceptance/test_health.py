@@ -17,6 +17,7 @@ import pytest
 from oicp_adapter.simulator import Fault, SimulatorOptions
 from tests.acceptance.fleet import fleet
 from tests.acceptance.house import OPERATOR_ID, Daemon, House, opened, wait_until
+from tests.patience import AT_MOST
 
 AGES = 3600.0
 """Seconds; longer than any job may take."""
@@ -57,8 +58,7 @@ def test_a_sync_at_work_is_not_the_daemon(house: House) -> None:
     syncing = house.begin("sync")
     wait_until(lambda: house.simulator.faults.hits["hang", "insert"], "the sync pushes")
     assert _health(house) == (1, "slb: the daemon does not run")
-    syncing.kill()
-    syncing.communicate()
+    syncing.dies()
 
 
 @pytest.mark.parametrize("trouble", ["rejected", "gone", "no source"])
@@ -80,19 +80,15 @@ def test_it_stays_0_when_a_restart_would_not_help(house: House, trouble: str) ->
 
 
 def _freeze(house: House, daemon: Daemon) -> None:
-    """Stop it while it writes nothing: stopped in a transaction, it would keep us from writing, too."""
+    """Stop it while it writes nothing: stopped in a transaction, it would keep us from writing, too.
 
-    def frozen() -> bool:
+    Who holds the write lock knows that the daemon does not, and so it stays until the daemon stands still.
+    """
+    with closing(sqlite3.connect(house.ledger, timeout=AT_MOST)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
         daemon.tell(signal.SIGSTOP)
-        with closing(sqlite3.connect(house.ledger, timeout=0.2)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                daemon.tell(signal.SIGCONT)
-                return False
-        return True
-
-    wait_until(lambda: frozen() or None, "the daemon stopped between two writes")
+        status = Path(f"/proc/{daemon.pid}/status")
+        wait_until(lambda: "\nState:\tT" in status.read_text(), "the daemon stands still")
 
 
 def _made_old(house: House, daemon: Daemon) -> None:

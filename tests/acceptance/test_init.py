@@ -200,11 +200,7 @@ def test_a_place_that_cannot_be_written_is_named() -> None:
 
 
 def _asked(house: House, *words: str) -> Terminal:
-    return Terminal(
-        shlex.join(house.command("init", *words, config=False)),
-        cwd=house.place,
-        env=house.environment({"TERM": "dumb"}),
-    )
+    return house.terminal(shlex.join(house.command("init", *words, config=False)))
 
 
 def test_a_person_is_asked_and_a_wrong_answer_is_asked_again(house: House) -> None:

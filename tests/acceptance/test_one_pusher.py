@@ -5,6 +5,7 @@ from __future__ import annotations
 from oicp_adapter.simulator import Fault
 from tests.acceptance.fleet import fleet, published
 from tests.acceptance.house import Ended, House, wait_until
+from tests.patience import AT_MOST
 
 
 def test_a_second_daemon_and_a_sync_are_told_who_pushes_and_change_nothing(house: House) -> None:
@@ -38,7 +39,7 @@ def test_the_lock_goes_with_its_holder_however_it_dies(house: House) -> None:
 def test_who_only_looks_never_waits_for_who_pushes(house: House) -> None:
     # In the field: at 03:00 `status` hangs for as long as Hubject does.
     evses = fleet(10)
-    house.configure_quick(hubject__timeout='"60s"')
+    house.configure_quick(hubject__timeout=f'"{2 * AT_MOST:.0f}s"')
     house.published(evses)
     daemon = house.runs()
     house.simulator.faults.add(Fault(kind="hang", count=1))
@@ -47,6 +48,7 @@ def test_who_only_looks_never_waits_for_who_pushes(house: House) -> None:
     for words in (("status",), ("plan",), ("quarantine", "list"), ("resync", "slb", "--dry-run")):
         looked = house.call(*words, within=15)
         assert looked.code == 0, looked.said
+    assert house.open_pushes() == 1, "Hubject still does"
     assert house.call("status", "--json").data["slb"]["in_doubt"] == 1, "what is in flight is not known"
     assert daemon.alive
     daemon.dies()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from oicp_adapter.ledger.lock import OperatorLock
 from oicp_adapter.simulator import Fault, SimulatorOptions
 from oicp_adapter.telemetry.events import CATALOGUE
+from tests import leash
 from tests.acceptance.fleet import fleet, published, replace, write_locations
 from tests.acceptance.house import MINIMAL, OPERATOR_ID, House, opened, wait_until
 
@@ -187,23 +188,26 @@ def test_on_a_terminal_the_log_is_for_people(house: House) -> None:
     house.exports(fleet(2))
     house.configure()
     ours, theirs = os.openpty()
-    process = subprocess.Popen(
+    process = leash.begin(
         house.command("run"), cwd=house.place, env=house.environment(), stdout=theirs, stderr=theirs
     )
     os.close(theirs)
+    os.set_blocking(ours, False)
     shown = b""
 
     def look() -> bool:
         nonlocal shown
-        shown += os.read(ours, 65536)
+        with suppress(BlockingIOError):
+            shown += os.read(ours, 65536)
         return b"delta.done" in shown
 
     try:
         wait_until(look, "a first cycle on the terminal")
         process.terminate()
-        assert process.wait(20) == 0
+        wait_until(lambda: process.poll() is not None, "it ends")
+        assert process.returncode == 0
     finally:
-        process.kill()
+        leash.end(process)
         os.close(ours)
     assert b'{"' not in shown
     assert b"push.applied" in shown

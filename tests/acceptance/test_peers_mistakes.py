@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tests.fakes.log import collecting
 from tests.fakes.operator import Choices, Operator
 from tests.integration.test_daemon import Room
 from tests.integration.wired import OPERATOR_ID, opened
+from tests.patience import AT_MOST, set_in_the_end
 
 
 def test_a_full_resync_does_not_empty_hubject_first() -> None:
@@ -91,18 +91,16 @@ def test_a_night_the_machine_slept_through_is_made_up_for() -> None:
         upkeep=lambda: None,
         close=lambda: None,
     )
-    give_up = threading.Timer(10, room.stop.set)
-    give_up.start()
+    set_in_the_end(room.stop)
     daemon = Daemon(
         [jobs],
         clock=SystemClock(room.stop),
         log=collecting(room.lines),
         stop=room.stop,
-        grace=5,
+        grace=AT_MOST,
         reload=dict,
     )
     assert daemon.run() == 0
-    give_up.cancel()
     assert room.script.ran.count("full") == 1
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
 
 from oicp_adapter.ledger.lock import OperatorLock
 from oicp_adapter.simulator import Fault
 from tests.acceptance.fleet import fleet, published, without
-from tests.acceptance.house import House, wait_until
+from tests.acceptance.house import House, Verb, wait_until
 
 
-def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=30)
-    assert "Traceback" not in err
-    return process.returncode, out + err
+def _ended(verb: Verb, number: signal.Signals | None = None) -> tuple[int, str]:
+    ended = verb.ended(number, within=30)
+    return ended.code, ended.said
 
 
 def _hung(house: House, action: str) -> None:
@@ -57,7 +55,7 @@ def test_a_refused_resync_tells_the_reason_and_the_fix_and_exits_3(house: House)
 def test_a_resync_that_hubject_refuses_or_does_not_answer_exits_4(house: House) -> None:
     # In the field: a script that goes on after a resync must know that it did not happen.
     evses = fleet(20)
-    house.configure_quick(hubject__full_load_timeout='"500ms"', hubject__retry_attempts="1")
+    house.configure_quick(hubject__full_load_timeout='"2s"', hubject__retry_attempts="1")
     house.published(evses, adopt=True)
     daemon = house.runs()
     house.simulator.faults.add(Fault(kind="hang", apply=True, actions=("fullLoad",), count=1))
@@ -109,13 +107,13 @@ def test_a_resync_waits_for_the_sync_that_is_pushing_and_then_does_it_itself(hou
     house.configure_quick()
     house.published(evses, adopt=True)
     house.exports(evses | {"DE*SLB*E0001*1": "CHARGING"})
-    slow = house.simulator.faults.add(Fault(kind="latency_before_apply", seconds=1.5))
-    sync = house.begin("sync")
-    wait_until(lambda: house.simulator.faults.hits["latency_before_apply", "update"], "the sync is pushing")
-    resync = house.begin("resync", "slb")
+    with house.hubject_stands_still():
+        sync = house.begin("sync")
+        wait_until(lambda: house.simulator.in_flight, "the sync is pushing")
+        resync = house.begin("resync", "slb")
+        wait_until(lambda: _commands(house) == ["pending"], "the resync waits for its turn")
     code, said = _ended(sync)
     assert code == 0, said
-    house.simulator.faults.remove(slow)
     code, said = _ended(resync)
     assert code == 0, said
     assert "full load applied: 20 records" in said
@@ -164,11 +162,10 @@ def test_ctrl_c_ends_the_following_but_not_the_resync(house: House) -> None:
     house.configure_quick()
     house.published(evses, adopt=True)
     daemon = house.runs()
-    house.simulator.faults.add(Fault(kind="latency_before_apply", seconds=1, count=1))
-    resync = house.begin("resync", "slb")
-    wait_until(lambda: _commands(house) == ["running"], "the daemon is at it")
-    resync.send_signal(signal.SIGINT)
-    code, said = _ended(resync)
+    with house.hubject_stands_still():
+        resync = house.begin("resync", "slb")
+        wait_until(lambda: _commands(house) == ["running"], "the daemon is at it")
+        code, said = _ended(resync, signal.SIGINT)
     assert code == 130
     assert "goes on" in said
     assert daemon.waits_for("command.ended")["state"] == "done"
@@ -186,8 +183,7 @@ def test_what_waits_for_a_verb_is_taken_back_when_its_person_leaves(house: House
         assert _commands(house) == []
         resync = house.begin("resync", "slb")
         wait_until(lambda: _commands(house) == ["pending"], "it waits for its turn")
-        resync.send_signal(signal.SIGINT)
-        code, said = _ended(resync)
+        code, said = _ended(resync, signal.SIGINT)
     assert code == 130
     assert "taken back" in said
     assert _commands(house) == ["cancelled"]

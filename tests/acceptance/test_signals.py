@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
-import time
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,11 @@ from oicp_adapter.signals import HANDLED
 from oicp_adapter.simulator import Fault
 from tests.acceptance.fleet import fleet, published
 from tests.acceptance.house import Daemon, House, wait_until
+from tests.patience import AT_MOST
 
 ENDING = [signal.SIGTERM, signal.SIGINT]
-
-
-def _open_pushes(house: House) -> int:
-    connection = sqlite3.connect(f"file:{house.ledger}?mode=ro", uri=True)
-    (count,) = connection.execute("SELECT count(*) FROM push WHERE finished_at IS NULL").fetchone()
-    connection.close()
-    return int(count)
+LONGER = f'"{2 * AT_MOST:.0f}s"'
+"""A time that no test waits out, however slow the machine is."""
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -30,13 +24,11 @@ def test_a_signal_ends_an_idle_daemon_at_once(house: House, number: signal.Signa
     house.exports(fleet(10))
     house.configure_quick()
     daemon = house.runs()
-    began = time.monotonic()
-    assert daemon.ends(number) == 0
-    assert time.monotonic() - began < 3
+    assert daemon.ends(number, within=3) == 0
     assert daemon.lines()[-1]["event"] == "daemon.stopped"
     assert daemon.lines("daemon.stopping")[0]["signal"] == number.name
     assert not house.ledger.with_name("ledger.db-wal").exists(), "the ledger is closed: one file to back up"
-    assert (_open_pushes(house), daemon.err) == (0, "")
+    assert (house.open_pushes(), daemon.err) == (0, "")
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -48,12 +40,13 @@ def test_a_signal_lets_the_push_in_flight_end_and_begins_no_other(
     house.configure_quick()
     house.published(evses)
     daemon = house.runs()
-    house.simulator.faults.add(Fault(kind="latency_before_apply", seconds=1))
-    house.exports(dict.fromkeys(evses, "CHARGING"))
-    wait_until(lambda: house.simulator.faults.hits["latency_before_apply", "update"], "a push is in flight")
-    assert daemon.ends(number) == 0
-    house.simulator.faults.clear()
-    assert (_open_pushes(house), len(house.requests()), daemon.err) == (0, 1, "")
+    with house.hubject_stands_still():
+        house.exports(dict.fromkeys(evses, "CHARGING"))
+        wait_until(lambda: house.simulator.in_flight, "a push is in flight")
+        daemon.tell(number)
+        daemon.waits_for("daemon.stopping")
+    assert daemon.ends(None) == 0
+    assert (house.open_pushes(), len(house.requests()), daemon.err) == (0, 1, "")
     occupied = [evse_id for evse_id, status in house.holds().items() if status == "Occupied"]
     assert len(occupied) == house.requests()[0].count
 
@@ -65,7 +58,7 @@ def test_a_signal_lets_the_push_in_flight_end_and_begins_no_other(
 def test_a_push_longer_than_grace_ends_with_1_and_is_made_good_by_the_next_start(house: House) -> None:
     # In the field: Hubject hangs during a deployment; the supervisor must not wait forever.
     evses = fleet(10)
-    house.configure_quick(daemon__grace='"500ms"', hubject__timeout='"60s"')
+    house.configure_quick(daemon__grace='"500ms"', hubject__timeout=LONGER)
     house.published(evses)
     daemon = house.runs()
     house.simulator.faults.add(Fault(kind="hang", apply=True, count=1))
@@ -83,18 +76,17 @@ def test_a_push_longer_than_grace_ends_with_1_and_is_made_good_by_the_next_start
 def test_a_second_ctrl_c_does_not_wait_for_the_push_in_flight(house: House) -> None:
     # In the field: an engineer at a terminal stares at a program that ignores Ctrl-C for half a minute.
     evses = fleet(10)
-    house.configure_quick(daemon__grace='"60s"', hubject__timeout='"60s"')
+    house.configure_quick(daemon__grace=LONGER, hubject__timeout=LONGER)
     house.published(evses)
     daemon = house.runs()
     house.simulator.faults.add(Fault(kind="hang", apply=True, count=1))
     house.exports(dict.fromkeys(evses, "CHARGING"))
     wait_until(lambda: house.simulator.faults.hits["hang", "update"], "a push is in flight")
-    daemon.process.send_signal(signal.SIGINT)
+    daemon.tell(signal.SIGINT)
     daemon.waits_for("daemon.stopping")
-    began = time.monotonic()
-    assert daemon.ends(signal.SIGINT) == 1
-    assert time.monotonic() - began < 5
-    assert daemon.lines("daemon.grace_over")
+    assert daemon.ends(signal.SIGINT) == 1, "long before the grace time or the push is over"
+    assert daemon.lines("daemon.grace_over")[0]["operators"] == ["slb"]
+    assert house.open_pushes() == 1, "nobody waited for Hubject's answer"
 
 
 def test_sigusr1_asks_for_a_full_load(house: House) -> None:
@@ -181,13 +173,12 @@ def test_a_daemon_that_is_started_while_a_verb_pushes_takes_over_when_it_has_end
     evses = fleet(10)
     house.configure_quick()
     house.published(evses)
-    house.simulator.faults.add(Fault(kind="latency_before_apply", seconds=2, count=1))
     house.exports(dict.fromkeys(evses, "CHARGING"))
-    verb = house.begin("sync")
-    wait_until(lambda: house.simulator.faults.hits["latency_before_apply", "update"], "a push is in flight")
-    daemon = house.run()
-    assert "`sync`" in daemon.waits_for("daemon.waits")["text"]
+    with house.hubject_stands_still():
+        verb = house.begin("sync")
+        wait_until(lambda: house.simulator.in_flight, "a push is in flight")
+        daemon = house.run()
+        assert "`sync`" in daemon.waits_for("daemon.waits")["text"]
     daemon.waits_for("delta.done")
-    assert verb.wait(20) == 0
+    assert verb.ends(None) == 0
     assert house.holds() == published(dict.fromkeys(evses, "CHARGING"))
-    verb.communicate()

@@ -4,81 +4,73 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.fleet import fleet, published
-from tests.acceptance.house import House, wait_until
+from tests.acceptance.house import House, Verb
+from tests.patience import AT_MOST
 
 
-def _simulate(house: House, *words: str) -> tuple[subprocess.Popen[str], str]:
+def _simulate(house: House, *words: str) -> tuple[Verb, str]:
     """Start `simulate`; its base_url."""
-    process = house.begin("simulate", "--port", "0", *words, config=False)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("Hubject simulator: base_url = http"), line
-    return process, line.split(" = ")[1].strip()
+    simulating = house.begin("simulate", "--port", "0", *words, config=False)
+    line = simulating.says("Hubject simulator: base_url = http")
+    assert line == simulating.out.splitlines()[0]
+    return simulating, line.split(" = ")[1]
 
 
 def _look(base_url: str, page: str) -> object:
-    with urllib.request.urlopen(base_url.removesuffix("/api/oicp") + "/_sim/" + page, timeout=10) as answer:
+    address = base_url.removesuffix("/api/oicp") + "/_sim/" + page
+    with urllib.request.urlopen(address, timeout=AT_MOST) as answer:
         return json.load(answer)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_simulate_serves_and_ends_cleanly(house: House, number: signal.Signals) -> None:
     # In the field: the integration engineer's Hubject, before there is a contract.
-    process, base_url = _simulate(house, "--operator", "DE*SLB")
+    simulating, base_url = _simulate(house, "--operator", "DE*SLB")
     house.exports(fleet(3))
     house.configure(base_url=f'"{base_url}"')
     assert house.call("sync").code == 0
     assert _look(base_url, "statuses") == {"DE*SLB": published(fleet(3))}
     assert _look(base_url, "rules") == []
-    process.send_signal(number)
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 0, err
-    assert "3 EVSEs held, 0 rules broken" in err
-    assert "Traceback" not in err
+    ended = simulating.ended(number)
+    assert ended.code == 0, ended.err
+    assert "3 EVSEs held, 0 rules broken" in ended.err
 
 
 def test_simulate_holds_what_it_is_given_and_breaks_on_request(house: House, tmp_path: Path) -> None:
     # In the field: rehearsing the cut-over with what Hubject holds today.
     (tmp_path / "held.json").write_text(json.dumps({"DE*SLB": {"DE*SLB*E9*1": "Unknown"}}))
     (tmp_path / "data.txt").write_text("\n".join(list(fleet(3))[:2]) + "\n")
-    process, base_url = _simulate(house, "--preload", "held.json", "--evse-data", "data.txt")
-    try:
-        house.exports(fleet(3))
-        house.configure(base_url=f'"{base_url}"')
-        done = house.call("sync")
-        assert "1 quarantined" in done.out
-        expected = {"DE*SLB*E9*1": "Unknown", "DE*SLB*E0001*1": "Available", "DE*SLB*E0002*1": "Available"}
-        assert _look(base_url, "statuses") == {"DE*SLB": expected}
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    simulating, base_url = _simulate(house, "--preload", "held.json", "--evse-data", "data.txt")
+    house.exports(fleet(3))
+    house.configure(base_url=f'"{base_url}"')
+    done = house.call("sync")
+    assert "1 quarantined" in done.out
+    expected = {"DE*SLB*E9*1": "Unknown", "DE*SLB*E0001*1": "Available", "DE*SLB*E0002*1": "Available"}
+    assert _look(base_url, "statuses") == {"DE*SLB": expected}
+    assert simulating.ends() == 0
 
 
 def test_simulate_writes_the_certificates_it_accepts(house: House, tmp_path: Path) -> None:
     # In the field: trying mutual TLS before the real certificate has come.
-    process, base_url = _simulate(house, "--mtls", "tls", "--operator", "DE*SLB")
-    try:
-        assert base_url.startswith("https://")
-        house.exports(fleet(3))
-        house.configure(
-            base_url=f'"{base_url}"',
-            hubject__ca_file='"tls/ca.pem"',
-            operators__slb__certificate='"tls/client.pem"',
-            operators__slb__key='"tls/client.key"',
-        )
-        done = house.call("sync")
-        assert done.code == 0, done.said
-        assert (tmp_path / "tls" / "client.key").stat().st_mode & 0o077 == 0
-    finally:
-        process.terminate()
-        _, err = process.communicate(timeout=20)
+    simulating, base_url = _simulate(house, "--mtls", "tls", "--operator", "DE*SLB")
+    assert base_url.startswith("https://")
+    house.exports(fleet(3))
+    house.configure(
+        base_url=f'"{base_url}"',
+        hubject__ca_file='"tls/ca.pem"',
+        operators__slb__certificate='"tls/client.pem"',
+        operators__slb__key='"tls/client.key"',
+    )
+    done = house.call("sync")
+    assert done.code == 0, done.said
+    assert (tmp_path / "tls" / "client.key").stat().st_mode & 0o077 == 0
+    err = simulating.ended(signal.SIGTERM).err
     # No browser has that certificate: the address alone answers nobody.
     assert f"look: curl --cacert tls/ca.pem --cert tls/client.pem --key tls/client.key {base_url[:-9]}" in err
 
@@ -113,17 +105,8 @@ def test_the_demo_ends_by_itself_with_equal_views_and_no_rule_broken(house: Hous
 
 def test_ctrl_c_ends_the_demo_cleanly(house: House) -> None:
     # In the field: everybody ends it like this.
-    process = house.begin("demo", config=False)
-    assert process.stdout is not None
-    seen = []
-
-    def begun() -> bool:
-        assert process.stdout is not None
-        seen.append(process.stdout.readline())
-        return "Hubject = backend" in seen[-1]
-
-    wait_until(begun, "the demo shows something")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (0, "")
-    assert "0 rules broken" in out
+    demo = house.begin("demo", config=False)
+    demo.says("Hubject = backend")
+    ended = demo.ended(signal.SIGINT)
+    assert (ended.code, ended.err) == (0, "")
+    assert "0 rules broken" in ended.out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -170,16 +169,7 @@ def test_a_ledger_that_cannot_be_written_exits_2_before_anything_is_sent(house: 
 def _limited(house: House, blocks: int, words: Iterable[str]) -> Ended:
     """Run a verb for which every disk is full after so many blocks of 512 bytes."""
     command = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *house.command(*words)]
-    done = subprocess.run(
-        command,
-        cwd=house.place,
-        env=house.environment({"PYTHONDONTWRITEBYTECODE": "1"}),  # a byte code file must not be cut
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return house.calls(command, env={"PYTHONDONTWRITEBYTECODE": "1"})  # a byte code file must not be cut
 
 
 def test_a_full_disk_ends_sync_with_1_and_what_was_sent_is_not_forgotten(house: House) -> None:
@@ -248,16 +238,8 @@ def test_streams_that_are_closed_and_a_directory_that_is_gone_are_no_tracebacks(
     for number, closing in enumerate(("2>&-", ">&-", ">&- 2>&-")):
         gone.mkdir()
         script = f'cd gone && rmdir ../gone && exec "$@" --config "{configuration}" {closing}'
-        done = subprocess.run(
-            ["sh", "-c", script, "sh", *house.command("sync", config=False)],
-            cwd=house.place,
-            env=house.environment(),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+        done = house.calls(["sh", "-c", script, "sh", *house.command("sync", config=False)])
+        assert done.code == 0, done.said
         assert house.holds() == published(evses), number
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from tests.patience import AT_MOST
+
 Handler = Callable[[socket.socket], None]
 
 
@@ -54,7 +56,7 @@ class RawServer:
                 return
             handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
             self.connections += 1
-            connection.settimeout(5)
+            connection.settimeout(AT_MOST)
             try:
                 if self._context is not None:
                     connection = self._context.wrap_socket(connection, server_side=True)

@@ -27,6 +27,7 @@ from oicp_adapter.sync.facts import ailing
 from oicp_adapter.sync.report import CycleReport
 from tests.fakes.clock import ManualClock
 from tests.fakes.log import Lines, collecting
+from tests.patience import AT_MOST, set_in_the_end
 
 TOMORROW = 86_400.0
 FULL_DISK = LedgerFull("the disk is full: ledger.db", hint="free space")
@@ -103,11 +104,7 @@ class Room:
     def worker(self) -> Worker:
         worker = Worker(self.jobs(), clock=self.clock, log=collecting(self.lines), stop=self.stop, poll=0.001)
         worker.next_run = lambda job: self.clock.now() + TOMORROW
-        give_up = threading.Timer(
-            20, self.stop.set
-        )  # a job that never comes fails the test instead of hanging it
-        give_up.daemon = True
-        give_up.start()
+        set_in_the_end(self.stop)  # a job that never comes fails the test instead of hanging it
         return worker
 
     def works(self, *pokes: str) -> Worker:
@@ -125,7 +122,7 @@ class Room:
             clock=clock or SystemClock(self.stop),  # APScheduler goes by the real time
             log=collecting(self.lines),
             stop=self.stop,
-            grace=5,
+            grace=AT_MOST,
             reload=dict,
         )
         return daemon.run()
@@ -388,10 +385,8 @@ class AheadAtTheStart(SystemClock):
 def test_a_clock_that_is_put_back_does_not_stop_the_jobs_until_it_is_there_again() -> None:
     # The time service corrects a clock that was an hour ahead: an hour without a push, and nobody says so.
     room = Room(delta=[None])
-    give_up = threading.Timer(20, room.stop.set)
-    give_up.start()
+    set_in_the_end(room.stop)
     assert room.daemon(AheadAtTheStart(room)) == 0
-    give_up.cancel()
     assert room.script.ran == ["delta"]
 
 
@@ -419,8 +414,7 @@ def test_a_ledger_that_takes_nothing_at_the_start_is_told_and_waited_for(
 def test_signals_from_before_the_daemon_are_acted_on(number: signal.Signals) -> None:
     # `systemctl stop` during the start: the supervisor waits for its kill timeout.
     room = Room(full=[None], never=[None])
-    give_up = threading.Timer(20, room.stop.set)
-    give_up.start()
+    set_in_the_end(room.stop)
     before = {each: signal.getsignal(each) for each in signals.HANDLED}
     try:
         signals.note_from_now_on()
@@ -430,7 +424,6 @@ def test_signals_from_before_the_daemon_are_acted_on(number: signal.Signals) -> 
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-        give_up.cancel()
     if number == signal.SIGTERM:
         assert len(room.lines.of("daemon.stopping")) == 1
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
 import threading
 from contextlib import ExitStack
@@ -15,6 +15,7 @@ from oicp_adapter.errors import LockHeld
 from oicp_adapter.settings import load_settings
 from oicp_adapter.wiring import Wiring
 from oicp_adapter.wiring.root import TURN_COMES_WITHIN
+from tests.acceptance.running import Ended, Verb
 from tests.fakes.clock import ManualClock
 from tests.fakes.log import Lines, collecting
 
@@ -38,42 +39,43 @@ main()
 """
 
 
-def begun(verb: str, *numbers: signal.Signals) -> subprocess.CompletedProcess[str]:
+def begun(verb: str, *numbers: signal.Signals) -> Ended:
     code = BEGINS.format(heavy=HEAVY, numbers=[int(number) for number in numbers], verb=verb)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
-    )
+    process = Verb([sys.executable, "-c", code], cwd=Path.cwd(), env=os.environ)
+    try:
+        return process.ended()
+    finally:
+        process.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_comes_during_the_imports_is_kept_for_the_daemon(number: signal.Signals) -> None:
     # `systemctl reload` right after a start: the process is killed, and Restart=on-failure leaves it dead.
     done = begun("run", number)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["[]", f"[{int(number)}, 'lives']"], "nothing heavy comes before"
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == ["[]", f"[{int(number)}, 'lives']"], "nothing heavy comes before"
 
 
 def test_all_that_came_early_is_kept_in_order() -> None:
     # A reload and then a stop.
     done = begun("run", signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM)
     assert (
-        done.stdout.splitlines()[-1]
-        == f"[{signal.SIGHUP:d}, {signal.SIGUSR1:d}, {signal.SIGTERM:d}, 'lives']"
+        done.out.splitlines()[-1] == f"[{signal.SIGHUP:d}, {signal.SIGUSR1:d}, {signal.SIGTERM:d}, 'lives']"
     )
 
 
 def test_a_second_ctrl_c_ends_a_start_that_hangs() -> None:
     # The ledger is on a dead share: a person at a terminal gets away.
     done = begun("run", signal.SIGINT, signal.SIGINT)
-    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+    assert (done.code, done.err) == (130, "interrupted\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 def test_other_verbs_end_at_once(number: signal.Signals, code: int) -> None:
     # A `sync` from cron that nobody can stop.
     done = begun("sync", number)
-    assert done.returncode == code
-    assert "Traceback" not in done.stderr
+    assert done.code == code
+    assert "Traceback" not in done.err
 
 
 # The turn

@@ -18,6 +18,7 @@ from oicp_adapter.oicp.messages import PushRequest, body
 from oicp_adapter.simulator import Certificates
 from tests.fakes.clock import HurriedClock
 from tests.fakes.raw_server import Handler, RawServer, http, keeping, read_request
+from tests.patience import AT_MOST
 
 BIG = 100_000
 """Records: more bytes than the kernels on the way hold."""
@@ -150,7 +151,7 @@ def test_bytes_that_come_between_two_pushes_are_nobodys_answer() -> None:
     def slow_twin(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(applied("a"))
-        first_read.wait(10)
+        first_read.wait(AT_MOST)
         connection.sendall(applied("a"))
         again.set()
         connection.recv(1)
@@ -158,7 +159,7 @@ def test_bytes_that_come_between_two_pushes_are_nobodys_answer() -> None:
     with RawServer(slow_twin, each(refused("b"))) as server, client(server.base_url) as hub:
         assert hub.push(request()).reaction is Reaction.APPLIED
         first_read.set()
-        assert again.wait(10)
+        assert again.wait(AT_MOST)
         assert hub.push(request()).reaction is Reaction.REFUSED
 
 
@@ -218,7 +219,7 @@ def test_nor_is_one_that_comes_while_the_body_lies_in_our_own_kernel() -> None:
         connection.recv(64)
         all_written.wait(0.3)  # the client has long handed over everything
         connection.sendall(applied("a"))
-        hung_up.wait(10)
+        hung_up.wait(AT_MOST)
 
     all_written, hung_up = threading.Event(), threading.Event()
     with RawServer(from_the_head, receive_buffer=2048) as server, client(server.base_url) as hub:

@@ -19,6 +19,7 @@ from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.messages import PushRequest
 from tests.fakes.clock import HurriedClock
 from tests.fakes.raw_server import Handler, RawServer, answering, http, keeping, read_request, reset
+from tests.patience import AT_MOST, done_within
 
 APPLIED = http(200, b'{"Result":true,"StatusCode":{"Code":"000"}}', headers="Process-ID: p-1\r\n")
 INTERNAL = http(500, b'{"StatusCode":{"Code":"001","Description":"Unexpected error"}}', reason="")
@@ -50,11 +51,12 @@ def pushed(*handlers: Handler, **options: Any) -> tuple[Answer, int]:
 
 
 class Hanging:
-    """Reads the request, answers with `start`, then waits for the client to close."""
+    """Reads the request, answers with `start`, drips, then waits for the client to close."""
 
     def __init__(self, start: bytes = b"", *, drip: bytes = b"") -> None:
         self.start, self.drip = start, drip
         self.closed = threading.Event()
+        self.dripped = 0
 
     def __call__(self, connection: socket.socket) -> None:
         read_request(connection)
@@ -63,6 +65,7 @@ class Hanging:
         try:
             for byte in self.drip:
                 connection.sendall(bytes([byte]))
+                self.dripped += 1
                 pause.wait(0.005)
             connection.recv(1)
         finally:
@@ -77,7 +80,9 @@ def test_a_request_is_what_hubject_documents() -> None:
         seen.append(read_request(connection))
         connection.sendall(APPLIED)
 
+    began = time.monotonic()
     answer, _ = pushed(record)
+    took = time.monotonic() - began
     head, _, body = seen[0].partition(b"\r\n\r\n")
     lines = head.decode().lower().split("\r\n")
     assert lines[0] == "post /api/oicp/evsepush/v21/operators/de%2aabc/status-records http/1.1"
@@ -88,7 +93,7 @@ def test_a_request_is_what_hubject_documents() -> None:
     assert not any(line.startswith("transfer-encoding") for line in lines)
     assert answer.reaction is Reaction.APPLIED
     assert (answer.process_id, answer.http_status, answer.attempts) == ("p-1", 200, 1)
-    assert 0 < answer.duration < 5
+    assert 0 < answer.duration < took
 
 
 def test_pushes_share_one_connection() -> None:
@@ -116,7 +121,7 @@ def test_a_connection_closed_while_idle_is_reopened_before_anything_is_sent() ->
     # Servers close idle connections all day; each one in doubt would be a minute's delay.
     with RawServer(answering(APPLIED), keeping(APPLIED)) as server, client(server.base_url) as hub:
         hub.push(request())
-        assert server.closed.acquire(timeout=5)
+        assert server.closed.acquire(timeout=AT_MOST)
         answer = hub.push(request())
         assert (answer.reaction, answer.attempts, server.connections) == (Reaction.APPLIED, 1, 2)
 
@@ -220,34 +225,34 @@ def test_a_reset_at_once_is_in_doubt_or_was_never_sent() -> None:
 )
 def test_the_total_deadline_holds_and_the_connection_is_closed_with_it(handler: Hanging) -> None:
     # A dripping peer holds the operator's only slot for ever; one left open may be overtaken by the next push.
-    handler.closed.clear()
-    began = time.monotonic()
     with RawServer(handler) as server, client(server.base_url, timeout=SHORT) as hub:
-        answer = hub.push(request())
+        began = time.monotonic()
+        answer = done_within(10 * SHORT, lambda: hub.push(request()), "the push is given up")
         took = time.monotonic() - began
-        assert handler.closed.wait(5)
+        assert handler.closed.wait(AT_MOST)
     assert answer.reaction is Reaction.IN_DOUBT
-    assert SHORT <= took < 10 * SHORT
-    assert SHORT / 2 <= answer.duration < 10 * SHORT
+    assert took >= SHORT
+    assert SHORT / 2 <= answer.duration <= took
+    assert handler.dripped < len(handler.drip) or not handler.drip, "it would have gone on"
 
 
 def test_a_peer_that_stops_reading_is_given_up_at_the_deadline() -> None:
     # A full load into a stuck proxy: part of it may have gone on.
     def stuck(connection: socket.socket) -> None:
         connection.recv(1)
-        done.wait(60)
+        done.wait(AT_MOST)
 
     done = threading.Event()
+    large = request(ActionType.FULL_LOAD, count=200_000)
     with (
         RawServer(stuck, receive_buffer=4096) as server,
         client(server.base_url, full_load_timeout=SHORT) as hub,
     ):
-        began = time.monotonic()
-        answer = hub.push(request(ActionType.FULL_LOAD, count=200_000))
-        took = time.monotonic() - began
-        done.set()
+        try:
+            answer = done_within(2.0, lambda: hub.push(large), "the push is given up")
+        finally:
+            done.set()
     assert answer.reaction is Reaction.IN_DOUBT
-    assert took < 5.0  # the peer would let it wait for ever
 
 
 def test_a_full_load_has_a_deadline_of_its_own() -> None:
@@ -259,7 +264,7 @@ def test_a_full_load_has_a_deadline_of_its_own() -> None:
         slow.wait(2 * SHORT)
         connection.sendall(APPLIED)
 
-    with RawServer(later) as server, client(server.base_url, timeout=SHORT, full_load_timeout=5) as hub:
+    with RawServer(later) as server, client(server.base_url, timeout=SHORT, full_load_timeout=AT_MOST) as hub:
         assert hub.push(request(ActionType.FULL_LOAD)).reaction is Reaction.APPLIED
 
 
@@ -306,10 +311,12 @@ def test_after_a_429_no_other_push_goes_out_before_its_time() -> None:
     clock = HurriedClock()
     throttled = http(429, b"", headers="Retry-After: 300\r\n")
     with RawServer(keeping(throttled)) as server, client(server.base_url, clock=clock) as hub:
+        began = time.monotonic()
         assert hub.push(request()).attempts == 1
         second = hub.push(request())
+        took = time.monotonic() - began
         assert (second.reaction, second.attempts) == (Reaction.THROTTLED, 0)
-        assert 290 < (second.retry_after or 0) <= 300
+        assert 299 - took < (second.retry_after or 0) <= 300
         assert clock.sleeps == []
         clock.sleep(290)
         third = hub.push(request())
@@ -323,9 +330,11 @@ def test_the_rate_window_knows_calls_before_the_start() -> None:
         RawServer(keeping(APPLIED)) as server,
         client(server.base_url, clock=clock, calls_per_minute=2) as hub,
     ):
+        began = time.monotonic()
         hub.seed([clock.now(), clock.now()])
         assert hub.push(request()).reaction is Reaction.APPLIED
-    assert sum(clock.sleeps) == pytest.approx(60, abs=1)
+        took = time.monotonic() - began
+    assert 59 - took < sum(clock.sleeps) < 61
 
 
 def test_asked_to_stop_it_sends_nothing_more() -> None:
@@ -367,7 +376,7 @@ def test_an_interrupt_closes_the_connection_and_goes_on(monkeypatch: pytest.Monk
     with RawServer(handler) as server, client(server.base_url) as hub:
         with pytest.raises(KeyboardInterrupt):
             hub.push(request())
-        assert handler.closed.wait(5)
+        assert handler.closed.wait(AT_MOST)
 
 
 @pytest.mark.parametrize(

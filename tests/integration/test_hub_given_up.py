@@ -10,7 +10,6 @@ import fcntl
 import socket
 import ssl
 import struct
-import subprocess
 import sys
 import termios
 import threading
@@ -24,12 +23,14 @@ from oicp_adapter.hub import HubClient, HubOptions, TlsOptions
 from oicp_adapter.oicp.answers import Reaction
 from oicp_adapter.oicp.messages import PushRequest, body
 from oicp_adapter.simulator import Certificates, ClientFiles
+from tests import leash
 from tests.fakes.clock import HurriedClock
 from tests.fakes.raw_server import RawServer, http, read_request
+from tests.patience import AT_MOST
 
 SHORT = 2.0
 """Seconds until a push is given up."""
-PATIENCE = 60.0
+PATIENCE = AT_MOST
 """Seconds after which a test fails: nothing here waits that long."""
 RECORDS = 200
 """More than the server's buffer takes, less than the client's kernel does: it believes all of it sent."""
@@ -158,11 +159,8 @@ def test_nor_after_a_kill(certificates: Certificates, tmp_path: Path, with_tls: 
     paths = [files.ca, files.certificate, files.key] if with_tls else []
     with RawServer(deaf, context=context, receive_buffer=BUFFER) as server:
         command = [sys.executable, "-c", PUSHING, server.base_url, *map(str, paths)]
-        with subprocess.Popen(command) as process:
-            try:
-                assert deaf.stuck.wait(PATIENCE)
-            finally:
-                process.kill()
+        with leash.begun(command):
+            assert deaf.stuck.wait(PATIENCE)
         assert deaf.nothing_more_came()
 
 

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from oicp_adapter.core.records import (
 from oicp_adapter.errors import LedgerFull
 from oicp_adapter.ledger import codec
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
+from tests import leash
+from tests.patience import wait_until
 
 NOW = 1_800_000_000.0
 URL = "https://hub.example/api/oicp"
@@ -54,12 +55,10 @@ def ledger(path: Path) -> Iterator[SqliteLedger]:
 
 def run_until_killed(script: str, path: Path) -> None:
     """Run a script in a process of its own; it kills itself."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + script, str(path)],
-        env={**os.environ, "PYTHONPATH": ROOT},
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
+    command = [sys.executable, "-c", PRELUDE + script, str(path)]
+    with leash.begun(command, env={**os.environ, "PYTHONPATH": ROOT}) as process:
+        code = wait_until(process.poll, "it kills itself")
+    assert code == -signal.SIGKILL
 
 
 PRELUDE = """

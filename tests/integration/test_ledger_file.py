@@ -19,6 +19,7 @@ from oicp_adapter.errors import LedgerError, LedgerForeign, LedgerFull, LedgerNo
 from oicp_adapter.ledger import schema
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.ports import JobRecord
+from tests.patience import AT_MOST
 
 NOW = 1_800_000_000.0
 URL = "https://hub.example/api/oicp"
@@ -99,7 +100,7 @@ def test_processes_that_start_together_make_one_ledger(path: Path) -> None:
 
     def start(number: int) -> None:
         try:
-            together.wait(30)
+            together.wait(AT_MOST)
             with SqliteStore.open(path, now=NOW) as store:
                 store.operator(URL, f"DE{number}").save([ROW], OperatorState())
         except BaseException as error:  # noqa: BLE001 - told to the test below

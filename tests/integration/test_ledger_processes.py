@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +15,8 @@ from oicp_adapter.errors import LedgerFull, LedgerNotWritable, LockHeld
 from oicp_adapter.ledger.lock import UNNAMED, Holder, OperatorLock, holder_of
 from oicp_adapter.ledger.sqlite import SqliteStore
 from oicp_adapter.ports import CommandState
+from tests import leash
+from tests.patience import wait_until
 
 NOW = 1_800_000_000.0
 URL = "https://hub.example/api/oicp"
@@ -35,7 +35,51 @@ def ready():
     print("ready", flush=True)
     sys.stdin.readline()
 """
-Start = Callable[[str], "subprocess.Popen[str]"]
+
+
+class Other:
+    """A script in a process of its own. What it prints goes into a file: nobody waits for a line that never comes."""
+
+    def __init__(self, script: str, path: Path, printed: Path) -> None:
+        self._printed = printed
+        self._told = 0
+        with printed.open("wb") as out:
+            self.process = leash.begin(
+                [sys.executable, "-c", PRELUDE + script, str(path)],
+                env={**os.environ, "PYTHONPATH": ROOT},
+                stdin=leash.PIPE,
+                stdout=out,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        """The next one it prints."""
+
+        def look() -> str:
+            ended = self.process.poll() is not None
+            lines = self._printed.read_text().splitlines(keepends=True)[self._told :]
+            assert lines or not ended, f"it ended with {self.process.returncode}"
+            return lines[0] if lines and lines[0].endswith("\n") else ""
+
+        found = wait_until(look, "the other process prints a line")
+        self._told += 1
+        return found.strip()
+
+    def goes_on(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"go\n")
+        self.process.stdin.flush()
+
+    def rest(self) -> str:
+        """What it prints until it ends."""
+        wait_until(lambda: self.process.poll() is not None, "the other process ends")
+        return "".join(self._printed.read_text().splitlines(keepends=True)[self._told :])
+
+
+Start = Callable[[str], Other]
 
 
 @pytest.fixture
@@ -46,34 +90,17 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(path: Path) -> Iterator[Start]:
     """Run a script in a process of its own. It says "ready" and waits for a line."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[Other] = []
 
-    def run(script: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + script, str(path)],
-            env={**os.environ, "PYTHONPATH": ROOT},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
-        return process
+    def run(script: str) -> Other:
+        running.append(Other(script, path, path.with_name(f"printed-{len(running)}")))
+        return running[-1]
 
-    yield run
-    for process in running:
-        process.kill()
-        process.communicate()
-
-
-def line_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def go_on(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
+    try:
+        yield run
+    finally:
+        for other in running:
+            leash.end(other.process)
 
 
 # Inbox
@@ -94,13 +121,13 @@ with SqliteStore.open(path, now=0.0) as store:
         daemon = store.operator(URL, "DEABC")
         assert daemon.take(now=NOW) is None
         other = start(script)
-        assert line_of(other) == "ready"
+        assert other.line() == "ready"
         command = daemon.take(now=NOW)
         assert command is not None
         assert (command.verb, command.arguments) == ("resync", {"adopt": 5})
         daemon.end(command.id, CommandState.DONE, exit_code=0, text="273 records", now=NOW)
-        go_on(other)
-        assert line_of(other) == "done 273 records"
+        other.goes_on()
+        assert other.line() == "done 273 records"
 
 
 def test_each_command_is_taken_by_exactly_one_of_two_processes(path: Path, start: Start) -> None:
@@ -116,10 +143,10 @@ with SqliteStore.open(path, now=0.0) as store:
         inbox = store.operator(URL, "DEABC")
         numbers = [inbox.put("resync", {}, now=NOW) for _ in range(40)]
     both = [start(script), start(script)]
-    assert [line_of(process) for process in both] == ["ready", "ready"]
-    for process in both:
-        go_on(process)
-    taken = [int(number) for process in both for number in process.communicate()[0].split()]
+    assert [other.line() for other in both] == ["ready", "ready"]
+    for other in both:
+        other.goes_on()
+    taken = [int(number) for other in both for number in other.rest().split()]
     assert sorted(taken) == numbers
 
 
@@ -139,7 +166,7 @@ with OperatorLock(path.with_name("DEABC.lock"), holder="run", now=lambda: 1_800_
 def test_a_second_process_is_refused_with_the_name_of_the_first(path: Path, start: Start) -> None:
     # Two pushing processes overtake each other at Hubject (P2); the person must know which one to stop.
     first = start(HOLD)
-    assert line_of(first) == "ready"
+    assert first.line() == "ready"
     with pytest.raises(LockHeld, match="`run`") as refused:
         lock(path, "sync").acquire()
     assert f"process {first.pid} on " in refused.value.message
@@ -153,9 +180,8 @@ def test_a_second_process_is_refused_with_the_name_of_the_first(path: Path, star
 def test_a_killed_holder_holds_nothing(path: Path, start: Start) -> None:
     # After kill -9 the daemon must start again without anybody removing files by hand.
     first = start(HOLD)
-    assert line_of(first) == "ready"
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    assert first.line() == "ready"
+    leash.end(first.process)
     assert holder_of(path.with_name("DEABC.lock")) is None
     with lock(path, "sync") as mine:
         holder = mine.holder()
@@ -170,13 +196,10 @@ def test_a_program_started_by_the_holder_does_not_keep_the_lock(path: Path) -> N
     file = mine._file
     assert file is not None
     assert not os.get_inheritable(file)
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(file,))
-    try:
+    with leash.begun([sys.executable, "-c", "input()"], stdin=leash.PIPE, pass_fds=(file,)):
         mine.release()  # even if it had been inherited
         with lock(path) as again:
             assert again.holder() is not None
-    finally:
-        child.communicate(b"\n")
 
 
 def test_the_same_process_cannot_hold_it_twice(path: Path) -> None:

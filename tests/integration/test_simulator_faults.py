@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from oicp_adapter.simulator import FAULT_KINDS, Fault, Simulator, SimulatorOptions
+from tests.patience import AT_MOST, awaited
 
 OPERATOR = "DE*SLB"
 PATH = "/evsepush/v21/operators/DE%2ASLB/status-records"
@@ -34,7 +35,9 @@ def sim() -> Iterator[Simulator]:
         yield running
 
 
-def push(sim: Simulator, status: str = NEW, timeout: float = 5.0, action: str = "update") -> httpx.Response:
+def push(
+    sim: Simulator, status: str = NEW, timeout: float = AT_MOST, action: str = "update"
+) -> httpx.Response:
     with httpx.Client(timeout=timeout, verify=PLAIN) as http:
         return http.post(sim.base_url + PATH, json=message(status, action))
 
@@ -44,8 +47,7 @@ def held(sim: Simulator) -> str:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    tick = threading.Event()
-    return any(condition() or tick.wait(0.005) for _ in range(1000)) and condition()
+    return awaited(condition)
 
 
 def rules(sim: Simulator) -> list[str]:
@@ -148,6 +150,7 @@ def test_a_hanging_server_never_answers(sim: Simulator, apply: bool) -> None:
     sim.faults.add(Fault(kind="hang", count=1, apply=apply))
     with pytest.raises(httpx.ReadTimeout):
         push(sim, timeout=0.05)
+    assert eventually(lambda: len(sim.journal) == 1)
     assert held(sim) == (NEW if apply else OLD)
     assert push(sim).json()["Result"] is True
     assert rules(sim) == [], "a client that closed its connection does not push in parallel"
@@ -160,7 +163,8 @@ def test_a_late_apply_overwrites_what_came_in_between(sim: Simulator, connection
     sim.faults.add(msgspec.convert(fault, Fault))
     with pytest.raises((httpx.ReadTimeout, httpx.ReadError)):
         push(sim, "Unknown", timeout=0.05)
-    assert (held(sim), sim.late) == (OLD, 1)
+    assert eventually(lambda: sim.late == 1)
+    assert held(sim) == OLD
     push(sim, NEW)
     assert sim.release_late() == 1
     assert (held(sim), sim.late) == ("Unknown", 0)
@@ -175,6 +179,33 @@ def test_a_late_apply_comes_by_itself_in_real_time(sim: Simulator) -> None:
         push(sim)
     assert eventually(lambda: held(sim) == NEW)
     assert sim.release_late() == 0
+
+
+@pytest.mark.parametrize("kind", ["latency_before_apply", "late_apply"])
+@pytest.mark.parametrize(("at_most", "applied"), [(0.1, False), (AT_MOST, True), (None, True)])
+def test_what_was_given_up_too_long_ago_is_dropped_if_a_rig_wants_that(
+    kind: str, at_most: float | None, applied: bool
+) -> None:
+    # Assumption A1: on a busy machine a stand-in would apply in its own time what no promise of ours covers.
+    with Simulator(SimulatorOptions(late_at_most=at_most)) as sim:
+        sim.hold({"DE*SLB*E1": OLD})
+        sim.faults.add(msgspec.convert({"kind": kind, "seconds": 0.3, "count": 1}, Fault))
+        with raw(sim) as client:
+            client.sendall(head(sim, BODY) + BODY)
+        late = kind == "late_apply"
+        assert eventually(lambda: any(entry.late == late for entry in sim.journal))
+        (entry,) = [entry for entry in sim.journal if entry.late == late]
+        assert (entry.applied, "overdue" in entry.faults) == (applied, not applied)
+        assert held(sim) == (NEW if applied else OLD)
+
+
+def test_who_still_waits_gets_what_was_asked_for_however_late() -> None:
+    # A client that waits has not given anything up.
+    with Simulator(SimulatorOptions(late_at_most=0.01)) as sim:
+        sim.hold({"DE*SLB*E1": OLD})
+        sim.faults.add(Fault(kind="latency_before_apply", seconds=0.1))
+        assert push(sim).json()["Result"] is True
+        assert held(sim) == NEW
 
 
 def test_a_late_apply_survives_an_outage(sim: Simulator) -> None:
@@ -226,7 +257,7 @@ def test_a_late_insert_can_be_refused_when_it_is_due(sim: Simulator) -> None:
 def test_a_dripping_answer_outlives_a_timeout_per_read(sim: Simulator) -> None:
     # Timeouts per read never fire here: only a total deadline helps.
     sim.faults.add(Fault(kind="drip", seconds=0.001, count=1))
-    answer = push(sim, timeout=0.5)
+    answer = push(sim)
     assert answer.json()["Result"] is True
     assert answer.elapsed.total_seconds() > 0.1
     assert held(sim) == NEW
@@ -271,11 +302,16 @@ def test_without_two_answers_to_tell_apart_a_stale_answer_is_the_true_one(sim: S
 @pytest.mark.parametrize("kind", ["latency_before_apply", "latency_after_apply"])
 def test_latency_delays_the_answer_and_applies_even_if_nobody_waits(sim: Simulator, kind: str) -> None:
     # The client gives up; Hubject carries on.
-    number = sim.faults.add(msgspec.convert({"kind": kind, "seconds": 0.1}, Fault))
+    number = sim.faults.add(msgspec.convert({"kind": kind, "seconds": 0.3}, Fault))
     with pytest.raises(httpx.ReadTimeout):
         push(sim, timeout=0.03)
-    assert held(sim) == (OLD if kind == "latency_before_apply" else NEW)
+    if kind == "latency_before_apply":
+        assert held(sim) == OLD or sim.journal, "not before its time"
     assert eventually(lambda: held(sim) == NEW)
+    if kind == "latency_after_apply":
+        assert sim.journal == [] or sim.journal[-1].duration >= 0.3, "but the answer has time"
+    assert eventually(lambda: len(sim.journal) == 1)
+    assert sim.journal[-1].duration >= 0.3
     sim.faults.remove(number)
     sim.faults.add(msgspec.convert({"kind": kind, "seconds": 0.02}, Fault))
     assert push(sim, OLD).elapsed.total_seconds() >= 0.02
@@ -295,7 +331,7 @@ def head(sim: Simulator, body: bytes) -> bytes:
 
 
 def raw(sim: Simulator) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", sim.port), timeout=5.0)
+    return socket.create_connection(("127.0.0.1", sim.port), timeout=AT_MOST)
 
 
 BODY = msgspec.json.encode(message(NEW))
@@ -380,17 +416,16 @@ def test_two_threads_pushing_at_once_are_caught(sim: Simulator) -> None:
     body = message(OLD, "fullLoad")
     body["OperatorEvseStatus"]["EvseStatusRecord"] = records
     content = msgspec.json.encode(body)
-    gate = threading.Barrier(2)
 
     def run() -> None:
-        with httpx.Client(timeout=30, verify=PLAIN) as http:
-            http.get(f"{sim.origin}/_sim/rules")
-            gate.wait(5)
+        with httpx.Client(timeout=AT_MOST, verify=PLAIN) as http:
             http.post(sim.base_url + PATH, content=content, headers={"Content-Type": "application/json"})
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
+    sim.faults.add(Fault(kind="latency_before_apply", seconds=1, count=1))
     for thread in threads:
         thread.start()
+        assert eventually(lambda: sim.in_flight > 0)
     for thread in threads:
         thread.join()
     assert rules(sim) == ["parallel_push"]

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from oicp_adapter.simulator import Certificates, Fault, PortInUse, Simulator, SimulatorError, SimulatorOptions
+from tests.patience import AT_MOST
 
 OPERATOR = "DE*SLB"
 PATH = "/evsepush/v21/operators/DE%2ASLB/status-records"
@@ -32,7 +33,7 @@ class Client:
 
     def __init__(self, sim: Simulator) -> None:
         self.sim = sim
-        self.http = httpx.Client(timeout=5.0, verify=PLAIN)
+        self.http = httpx.Client(timeout=AT_MOST, verify=PLAIN)
 
     def push(self, action: str, statuses: dict[str, str], path: str = PATH) -> httpx.Response:
         return self.http.post(self.sim.base_url + path, json=message(action, statuses))
@@ -395,7 +396,7 @@ def test_a_big_full_load_is_digested() -> None:
     with serve() as sim, httpx.Client(verify=PLAIN) as http:
         body = msgspec.json.encode(message("fullLoad", statuses))
         headers = {"Content-Type": "application/json"}
-        answer = http.post(sim.base_url + PATH, content=body, headers=headers, timeout=60)
+        answer = http.post(sim.base_url + PATH, content=body, headers=headers, timeout=AT_MOST)
         assert answer.json()["Result"] is True
         assert sim.statuses(OPERATOR) == statuses
         assert len(sim.journal[0].records) == 100

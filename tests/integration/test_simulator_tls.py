@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from oicp_adapter.simulator import Certificates, Simulator, SimulatorOptions
+from tests.patience import AT_MOST, wait_until
 
 OPERATOR = "DE*SLB"
 PATH = "/evsepush/v21/operators/DE%2ASLB/status-records"
@@ -145,7 +146,7 @@ def test_tls_below_1_2_is_not_spoken(authority: Certificates) -> None:
 def test_a_reset_over_tls_is_a_reset(authority: Certificates, tmp_path: Path) -> None:
     # Faults must reach the wire through TLS as well.
     files = authority.write(tmp_path, OPERATOR)
-    with serve(authority) as sim, httpx.Client(verify=files.ssl_context(), timeout=0.2) as http:
+    with serve(authority) as sim, httpx.Client(verify=files.ssl_context(), timeout=AT_MOST) as http:
         for fault in ("drop_after_apply", "hang", "garbage_empty"):
             added = http.post(f"{sim.origin}/_sim/faults", json={"kind": fault, "count": 1})
             assert added.status_code == 200
@@ -155,6 +156,7 @@ def test_a_reset_over_tls_is_a_reset(authority: Certificates, tmp_path: Path) ->
             http.post(sim.base_url + PATH, json=MESSAGE)
         assert sim.journal[-1].applied
         with pytest.raises(httpx.ReadTimeout):
-            http.post(sim.base_url + PATH, json=MESSAGE)
+            http.post(sim.base_url + PATH, json=MESSAGE, timeout=httpx.Timeout(AT_MOST, read=0.2))
+        wait_until(lambda: sim.faults.hits["hang", "fullLoad"], "it has been read")
         assert http.post(sim.base_url + PATH, json=MESSAGE).content == b""
         assert not sim.rules_broken

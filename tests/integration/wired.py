@@ -19,7 +19,7 @@ from tests.fakes.log import Lines
 from tests.fakes.operator import PREFIX, Choices, World, described, wire, wired
 
 OPERATOR_ID = "DE*ABC"
-PATIENT, IMPATIENT = 10.0, 0.5
+PATIENT, IMPATIENT = 60.0, 1.0
 """Seconds until a push is given up; the short one is for tests that wait for just that."""
 
 

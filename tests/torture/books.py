@@ -63,6 +63,54 @@ def _apply(seen: Replayed, entry: Entry) -> int:
     return len(noops)
 
 
+@dataclass(frozen=True)
+class Belief:
+    """What the ledger takes Hubject to hold for an EVSE."""
+
+    status: str | None
+    """None: it is not there."""
+    doubtful: bool
+    """On its way, in doubt or refused: the ledger claims nothing, and will try again."""
+
+
+_NOT_THERE = Belief(status=None, doubtful=False)
+
+
+def beliefs(ledger: Path) -> dict[str, Belief]:
+    """By EvseID. One who is forgotten altogether is not at Hubject."""
+    sql = """SELECT wire_id, CASE presence WHEN 'absent' THEN NULL ELSE status END,
+                    in_doubt_since IS NOT NULL OR quarantine IS NOT NULL OR presence = 'unknown'
+                    OR EXISTS (SELECT 1 FROM push LEFT JOIN push_record ON push_id = id WHERE finished_at IS NULL
+                               AND (action = 'fullLoad' OR push_record.key = evse.key))
+             FROM evse"""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        return {
+            evse_id: Belief(status=status, doubtful=bool(doubtful))
+            for evse_id, status, doubtful in connection.execute(sql)
+        }
+
+
+def waiting(known: Mapping[str, Belief], expected: Mapping[str, str]) -> dict[str, str]:
+    """EvseID → why the ledger does not say that Hubject holds what it should."""
+    found = {}
+    for evse_id in sorted(known.keys() | expected.keys()):
+        belief, wanted = known.get(evse_id, _NOT_THERE), expected.get(evse_id)
+        if belief.doubtful:
+            found[evse_id] = f"doubtful, to become {wanted}"
+        elif belief.status != wanted:
+            found[evse_id] = f"{belief.status}, to become {wanted}"
+    return found
+
+
+def mistaken(known: Mapping[str, Belief], holds: Mapping[str, str]) -> dict[str, str]:
+    """EvseID → what the ledger is sure of, and Hubject does not hold. Nothing may be on its way any more."""
+    return {
+        evse_id: f"{belief.status} by the ledger, {holds.get(evse_id)} at Hubject"
+        for evse_id in sorted(known.keys() | holds.keys())
+        if not (belief := known.get(evse_id, _NOT_THERE)).doubtful and belief.status != holds.get(evse_id)
+    }
+
+
 @dataclass
 class Doubts:
     """What the ledger says about pushes whose fate was not known, or not as wished."""

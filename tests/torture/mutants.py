@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import leash
 from tests.torture.table import say
 
 ROOT = Path(__file__).parents[2]
@@ -126,15 +127,10 @@ class Copy:
             "OICP_NO_SHRINK": "1",
         }
         command = [sys.executable, *words]
-        return subprocess.run(
-            command,
-            cwd=self.place,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        pipes = {"stdout": leash.PIPE, "stderr": leash.PIPE}
+        with leash.begun(command, cwd=self.place, env=environment, **pipes) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(command, process.returncode, out.decode(), err.decode())
 
 
 def _said(output: str) -> str:

@@ -16,6 +16,7 @@ import oicp_adapter.cli.main
 import oicp_adapter.daemon
 import oicp_adapter.wiring
 from oicp_adapter.__main__ import main
+from tests.tied import tie
 
 assert oicp_adapter.cli.main, (
     oicp_adapter.daemon,
@@ -23,7 +24,8 @@ assert oicp_adapter.cli.main, (
 )  # imported here so that no fork has to
 
 
-def _live(log: str) -> None:
+def _live(log: str, nursery: int) -> None:
+    tie(nursery)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
@@ -34,10 +36,11 @@ def _live(log: str) -> None:
 
 def _answer() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead leave at once
+    nursery = os.getpid()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            _live(line.strip())
+            _live(line.strip(), nursery)
             os._exit(0)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
