@@ -201,7 +201,7 @@ def _from_stdin() -> list[dict[str, Any]]:
 
     try:
         given = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, Any] | list[dict[str, Any]])
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, no record, without end
         raise SourceError(
             f"stdin is not a record: {error}",
             hint='write JSON like {"evse_id": "DE*ABC*E1", "status": "Charging"}',

@@ -51,6 +51,15 @@ class Prefix(msgspec.Struct, frozen=True, gc=False):
             and theirs.rest.startswith(mine.rest)
         )
 
+    def overlaps(self, other: Prefix) -> bool:
+        """True if there can be an EVSE that belongs to both."""
+        mine, theirs = self.parts, other.parts
+        return (
+            mine.country == theirs.country
+            and mine.operator == theirs.operator
+            and (theirs.rest.startswith(mine.rest) or mine.rest.startswith(theirs.rest))
+        )
+
 
 class OperatorId(msgspec.Struct, frozen=True, gc=False):
     """A valid OperatorID: `wire` as sent, `key` its identity (ISO: without `*`; DIN: without `+`)."""

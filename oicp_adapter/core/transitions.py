@@ -77,7 +77,10 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
 
 
 def full_load_applied(state: OperatorState, *, how: str, now: float) -> OperatorState:
-    """A fullLoad was acknowledged: from now on the baseline is known. `how`: "adopted" or "automatic"."""
+    """A fullLoad was acknowledged: from now on the baseline is known. `how`: "adopted" or "automatic".
+
+    What replaced one that could not be sent is not needed any more.
+    """
     return replace(
         state,
         baseline=state.baseline or how,
@@ -85,6 +88,7 @@ def full_load_applied(state: OperatorState, *, how: str, now: float) -> Operator
         last_full_at=now,
         full_wanted="",
         full_doubts=0,
+        rolling_since=None,
     )
 
 

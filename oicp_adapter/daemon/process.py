@@ -149,6 +149,11 @@ class Daemon:
         except AdapterError as error:
             self._log.emit(events.CONFIGURATION_REJECTED, text=error.message, fix=error.hint)
             return
+        except Exception as error:  # noqa: BLE001 - whatever is in a file must not end what runs without it
+            self._log.crash(
+                events.CONFIGURATION_REJECTED, error, text="nobody foresaw it: report the traceback"
+            )
+            return
         for worker in self._workers:
             if worker.jobs.name in fresh:
                 worker.use(fresh[worker.jobs.name])

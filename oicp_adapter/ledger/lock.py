@@ -120,7 +120,7 @@ def holder_of(path: Path) -> Holder | None:
             os.close(file)
     try:
         return msgspec.json.decode(text, type=Holder)
-    except msgspec.MsgspecError:
+    except ValueError:  # torn, or not ours
         return UNNAMED
 
 

@@ -35,5 +35,5 @@ class Mark:
     def _all(self) -> dict[str, int]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return {}

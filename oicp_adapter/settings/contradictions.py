@@ -6,9 +6,10 @@ It looks at the tables as they were read, so that it also speaks when other valu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from oicp_adapter.core.ids import InvalidId, parse_operator_id
+from oicp_adapter.core.ids import InvalidId, Prefix, parse_operator_id, parse_prefix
 from oicp_adapter.settings.problems import Problem
 from oicp_adapter.settings.tree import dotted
 
@@ -17,7 +18,12 @@ def contradictions(data: Mapping[str, Any]) -> list[Problem]:
     """All of them."""
     hubject = _table(data, "hubject")
     operators = {key: table for key in _table(data, "operators") if (table := _table(data["operators"], key))}
-    return [*_two_addresses(hubject), *_tls_files(hubject, operators), *_same_operator(operators)]
+    return [
+        *_two_addresses(hubject),
+        *_tls_files(hubject, operators),
+        *_same_operator(operators),
+        *_shared_prefixes(operators),
+    ]
 
 
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -50,9 +56,8 @@ def _tls_files(hubject: Mapping[str, Any], operators: Mapping[str, Mapping[str, 
 def _same_operator(operators: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for key, operator in operators.items():
-        try:
-            identity = parse_operator_id(str(operator.get("id", ""))).key
-        except InvalidId:
+        identity = _identity(operator)
+        if not identity:
             continue
         if identity in first:
             yield Problem(
@@ -61,3 +66,39 @@ def _same_operator(operators: Mapping[str, Mapping[str, Any]]) -> Iterator[Probl
                 "other's EVSEs; give one operator both prefixes",
             )
         first.setdefault(identity, key)
+
+
+def _shared_prefixes(operators: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """An EVSE that two operators publish would be pushed twice, and each full load would take it from the other."""
+    seen: list[tuple[str, str, list[Prefix]]] = []
+    for key, operator in operators.items():
+        identity, mine = _identity(operator), _prefixes(operator)
+        for other, its_identity, theirs in seen:
+            if (
+                "" not in (identity, its_identity)
+                and identity != its_identity
+                and any(one.overlaps(two) for one in mine for two in theirs)
+            ):
+                yield Problem(
+                    dotted(("operators", key, "evse_id_prefixes")),
+                    f"has EvseIDs in common with {dotted(('operators', other))} (without evse_id_prefixes the id is "
+                    "the prefix): an EVSE belongs to one operator; give them prefixes that exclude each other",
+                )
+        seen.append((key, identity, mine))
+
+
+def _identity(operator: Mapping[str, Any]) -> str:
+    try:
+        return parse_operator_id(str(operator.get("id", ""))).key
+    except InvalidId:
+        return ""
+
+
+def _prefixes(operator: Mapping[str, Any]) -> list[Prefix]:
+    """Those that can be read; what is wrong with the others is told of the value."""
+    given = operator.get("evse_id_prefixes", operator.get("id"))
+    found = []
+    for text in given if isinstance(given, list | tuple) else [given]:
+        with suppress(InvalidId):
+            found.append(parse_prefix(str(text)))
+    return found

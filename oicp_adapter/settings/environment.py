@@ -45,7 +45,7 @@ class Overrides:
         if is_list(self._kind(location)):
             try:
                 given = _items(value)
-            except tomllib.TOMLDecodeError:
+            except (ValueError, RecursionError):  # not TOML, a number too large, lists without end
                 self._refuse(variable, 'is not a list; write it like A,B or, as in the file, ["A", "B"]')
                 return
         table = self.table

@@ -27,6 +27,7 @@ from oicp_adapter.settings.tree import Location, dotted
 VARIABLE = "OICP_ADAPTER_CONFIG"
 DEFAULT = Path("config/adapter.toml")
 
+_SHALLOW = "take out what has no end: no setting is deeper than operators.KEY.mapping.rules.NAME.KEY"
 _REFERENCE = re.compile(r"\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -38,6 +39,13 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises ConfigurationError that lists all problems by path, with the fix and without any value.
     """
     file = _named(path, environ)
+    try:
+        return _loaded(file, environ)
+    except RecursionError:  # tables in tables in tables: no reader of them would end in a readable place
+        raise ConfigurationError(f"the configuration {file} nests too deeply", hint=_SHALLOW) from None
+
+
+def _loaded(file: Path, environ: Mapping[str, str]) -> Settings:
     references = _References(environ)
     table = references.replaced(_read(file))
     overrides = Overrides(environ, file=table, root=Settings)
@@ -66,7 +74,7 @@ def ledger_url(path: Path | None, environ: Mapping[str, str]) -> str:
     file = _named(path, environ)
     try:
         table = _References(environ).replaced(_read(file))
-    except ConfigurationError:
+    except (ConfigurationError, RecursionError):
         table = {}
     for layer in (Overrides(environ, file=table, root=Settings).table, table):
         try:

@@ -163,7 +163,7 @@ class OperatorSettings(Table):
     """OperatorName of every push, at most 100 characters."""
     evse_id_prefixes: Prefixes | None = None
     """EvseIDs outside of these are refused here, before Hubject does it. Default: the operator's own id; name it too
-    when sub-operators are added."""
+    when sub-operators are added. No EvseID may belong to two operators of the file."""
     certificate: FilePath | None = None
     """PEM file: the client certificate signed by Hubject's CA, then its chain. Needed for https."""
     key: FilePath | None = None

@@ -167,6 +167,8 @@ class Delivery:
             if resting and decision.plan.changes:
                 self._publisher.publish(decision.plan, work, probe=True)  # a full load is no probe
                 decision = decide()
+            if resting and complete and not work.answered and work.stopped_by is None:
+                self._probe(work, decision, order, now=now)
             if work.stopped_by is None:
                 self._full_load(work, decision, order, report, now=now, complete=complete)
                 decision = decide()
@@ -174,6 +176,26 @@ class Delivery:
             self._publisher.publish(decision.plan, work, probe=resting and not work.answered)
             self._end_of_rolling(decide, work)
         return decision
+
+    def _probe(self, work: Work, decision: Decision, order: Order, *, now: float) -> None:
+        """Hubject failed lately, a full load would go out, and nothing else is there to ask with: one record of it is
+        pushed again, alone. A full load as the question may be in doubt with the whole fleet, or be the 413."""
+        full, refusal = self._full_loader.plan(
+            work, decision, _left(order, work), now=now, refused=frozenset()
+        )
+        if refusal is not None or full.waiting or self._full_loader.suspended(work):
+            return
+        again = self._decider.decide(
+            work.rows,
+            replace(work.state, rolling_since=now),
+            now=now,
+            complete=True,
+            mode=Mode.DELTA,
+            allowance=NO_ALLOWANCE,
+            unusable=work.unusable,
+        ).plan
+        one = [change for change in again.changes if change.kind is Kind.RESYNC][:1]
+        self._publisher.publish(replace(again, changes=tuple(one)), work)
 
     def _full_load(
         self,

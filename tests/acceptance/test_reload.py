@@ -70,6 +70,9 @@ def test_sighup_with_a_bad_configuration_changes_nothing_and_tells_no_secret(hou
     file.unlink()
     daemon.tell(signal.SIGHUP)
     daemon.waits_for("daemon.reload_rejected", after=2)
+    file.write_text(good + "\n" + ".".join(["mapping"] * 5_000) + " = 1\n")
+    daemon.tell(signal.SIGHUP)
+    assert "nests too deeply" in daemon.waits_for("daemon.reload_rejected", after=3)["text"]
 
     file.write_text(good)
     changed = dict.fromkeys(evses, "CHARGING")

@@ -22,7 +22,7 @@ from oicp_adapter.daemon.worker import MISSED, Worker
 from oicp_adapter.errors import LedgerFull
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ports import CommandState, JobRecord
-from oicp_adapter.sync.cycle import OperatorSync
+from oicp_adapter.sync.cycle import OperatorSync, Reading
 from oicp_adapter.sync.facts import ailing
 from oicp_adapter.sync.report import CycleReport
 from tests.fakes.clock import ManualClock
@@ -115,7 +115,9 @@ class Room:
         worker.run()
         return worker
 
-    def daemon(self, clock: SystemClock | None = None) -> int:
+    def daemon(
+        self, clock: SystemClock | None = None, *, reload: Callable[[], dict[str, Reading]] = dict
+    ) -> int:
         """Run the whole process around it; its exit code."""
         daemon = Daemon(
             [self.jobs(every=0.05)],
@@ -123,7 +125,7 @@ class Room:
             log=collecting(self.lines),
             stop=self.stop,
             grace=AT_MOST,
-            reload=dict,
+            reload=reload,
         )
         return daemon.run()
 
@@ -428,6 +430,30 @@ def test_signals_from_before_the_daemon_are_acted_on(number: signal.Signals) -> 
         assert len(room.lines.of("daemon.stopping")) == 1
     else:
         assert room.script.asked == [("SIGUSR1", True)]
+
+
+def test_what_nobody_foresaw_in_a_reload_changes_nothing() -> None:
+    # A file that makes some reader of it fail ends the daemon, which could not start again with it either.
+    room = Room(delta=[None, None])
+    tried = threading.Event()
+
+    def before(_job: str) -> None:
+        if not tried.is_set():
+            signal.raise_signal(signal.SIGHUP)
+            tried.wait(10)
+
+    def reload() -> dict[str, Reading]:
+        tried.set()
+        raise RuntimeError("boom")
+
+    room.script.before = before
+    give_up = threading.Timer(20, room.stop.set)
+    give_up.start()
+    assert room.daemon(reload=reload) == 0
+    give_up.cancel()
+    assert room.script.ran == ["delta", "delta"]
+    (line,) = room.lines.of("daemon.reload_rejected")
+    assert "boom" in str(line)
 
 
 def test_after_a_clock_was_put_back_the_next_runs_are_told_anew() -> None:

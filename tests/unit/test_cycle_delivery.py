@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import EvseStatus
@@ -29,6 +30,7 @@ from tests.fakes.hub import Crash
 from tests.fakes.operator import Choices, Operator, wire
 
 FLEET = {"E1": "AVAILABLE", "E2": "CHARGING"}
+FLEET_OF_THREE = {"E1": "AVAILABLE", "E2": "AVAILABLE", "E3": "AVAILABLE"}
 
 
 def test_every_push_is_durable_before_its_first_byte_and_closed_by_its_answer() -> None:
@@ -400,3 +402,54 @@ def test_a_daemon_that_starts_on_a_full_disk_still_waits_anew_when_it_can_write_
     assert operator.sent() == []
     operator.delta(after=60)
     assert operator.sent() == ["update E1=Occupied"]
+
+
+def _refused_at_night() -> Operator:
+    """The certificate expired, the fleet is quiet, and the nightly full load is due."""
+    operator = Operator()
+    operator.published(FLEET_OF_THREE)
+    operator.hub.script = [STOPPED]
+    operator.full(after=10)
+    assert operator.sent() == ["fullLoad E1=Available E2=Available E3=Available"]
+    operator.hub.script = [STOPPED]
+    return operator
+
+
+def test_a_full_load_is_not_what_hubject_is_probed_with() -> None:
+    # 56 MB every few minutes to a Hubject that has said no; and the first one that arrives may be in doubt.
+    operator = _refused_at_night()
+    operator.delta(after=120)
+    assert operator.sent() == ["update E1=Available"]
+    operator.delta(after=240)
+    assert operator.sent() == [
+        "update E1=Available",
+        "fullLoad E1=Available E2=Available E3=Available",
+    ], "the probe got through: then the full load, in the same cycle"
+    assert operator.state.trouble is None
+    assert operator.state.full_wanted == ""
+
+
+def test_a_full_load_that_would_not_be_sent_is_not_probed_for() -> None:
+    # The baseline is unknown: one needless record per probe, kept by Hubject as history.
+    operator = Operator(Choices(baseline=""))
+    operator.published(FLEET_OF_THREE)
+    operator.has({**FLEET_OF_THREE, "E1": "CHARGING"})
+    operator.hub.script = [STOPPED]
+    operator.delta(after=10)
+    operator.has(FLEET_OF_THREE)
+    operator.forget()
+    operator.full(after=300)
+    assert operator.sent() == []
+
+
+def test_a_full_load_that_was_applied_ends_the_rolling_resync_it_was_replaced_by() -> None:
+    # The whole fleet is pushed once more in bundles, after everything was confirmed.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.passes(10)
+    operator.ledger.save((), replace(operator.state, rolling_since=operator.clock.now()))
+    assert operator.full(after=10).full_load == "applied"
+    assert operator.sent() == ["fullLoad E1=Available E2=Occupied"]
+    assert operator.state.rolling_since is None
+    operator.delta(after=10)
+    assert operator.sent() == []

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oicp_adapter.core.vocabulary import vocabulary_names
-from oicp_adapter.settings import ledger_url
+from oicp_adapter.errors import ConfigurationError
+from oicp_adapter.settings import ledger_url, load_settings
 from tests.unit.settings_files import MINIMAL, changed, load, problems, refusal
 
 OPERATOR = "operators.slb"
@@ -22,6 +23,12 @@ id = "deslb"
 name = "Two"
 source = { type = "file", path = "two.csv", vocabulary = "ocpi" }
 """
+
+
+def other(operator_id: str, prefixes: list[str]) -> str:
+    """A second operator with these prefixes."""
+    return SECOND.replace("deslb", operator_id).replace("name =", f"evse_id_prefixes = {prefixes}\nname =")
+
 
 # what a person wrote → the places that must be named
 BAD = {
@@ -104,6 +111,18 @@ BAD = {
         [f"{OPERATOR}.first_full_load"],
     ),
     "same operator twice": (MINIMAL + SECOND, ["operators.two.id"]),
+    "prefix within another operator's": (
+        MINIMAL + other("DE*TWO", ["DE*TWO", "DE*SLB*E7"]),
+        ["operators.two.evse_id_prefixes"],
+    ),
+    "prefix around another operator's": (
+        changed('["DE*SLB"]', '["DE*SLB*E7"]') + other("DE*TWO", ["deslb"]),
+        ["operators.two.evse_id_prefixes"],
+    ),
+    "prefix of another operator's id": (
+        changed('evse_id_prefixes = ["DE*SLB"]', "") + other("+49*123", ["+49*123", "DE*SLB"]),
+        ["operators.two.evse_id_prefixes"],
+    ),
     "override to nowhere": (
         MORE + 'overrides."Out of Order" = "Broken"',
         [f'{OPERATOR}.mapping.overrides."Out of Order"'],
@@ -301,3 +320,33 @@ def test_the_ledger_is_found_although_the_file_has_problems(
 def test_the_ledger_of_a_file_that_is_gone_is_in_its_default_place(tmp_path: Path) -> None:
     # A ConfigMap is unmounted for a moment.
     assert ledger_url(tmp_path / "adapter.toml", {}) == f"sqlite:///{tmp_path}/ledger.db"
+
+
+def deep(levels: int) -> str:
+    """Dotted keys, which the parser reads without recursion; what follows it has to walk down."""
+    return "\n" + ".".join(["mapping"] * levels) + " = 1\n"
+
+
+def test_operators_whose_prefixes_exclude_each_other_are_fine() -> None:
+    # Sub-operators of one partner, or ids that look alike as text only.
+    for prefixes in (["DE*TWO"], ["DE*SLC", "DE*SL1"], ["+49*123"]):
+        assert set(load(MINIMAL + other("DE*TWO", prefixes)).operators) == {"slb", "two"}
+    apart = changed('["DE*SLB"]', '["DE*SLB*E1", "DE*SLB*E2"]') + other("DE*TWO", ["DE*SLB*E3", "DE*TWO"])
+    assert set(load(apart).operators) == {"slb", "two"}
+
+
+@pytest.mark.parametrize("levels", [200, 5_000])
+def test_a_configuration_without_a_bottom_is_an_error_like_any_other(levels: int, tmp_path: Path) -> None:
+    # A daemon that is told to read it again dies of it, instead of keeping the settings it has.
+    file = tmp_path / "adapter.toml"
+    file.write_text(MINIMAL + deep(levels), encoding="utf-8")
+    with pytest.raises(ConfigurationError):
+        load_settings(file, {})
+    assert ledger_url(file, {}).endswith("/ledger.db")
+
+
+@pytest.mark.parametrize("value", ["[" * 5_000, "[" + "9" * 5_000 + "]"], ids=["deep", "large"])
+def test_a_variable_without_an_end_is_an_error_like_any_other(value: str) -> None:
+    # The same by way of the environment.
+    name = "OICP_ADAPTER__OPERATORS__SLB__EVSE_ID_PREFIXES"
+    assert "is not a list" in problems(MINIMAL, {name: value})[name]

@@ -41,11 +41,60 @@ def test_an_object_with_one_array_is_read_like_the_array(member: str) -> None:
     assert read.complete
 
 
-@pytest.mark.parametrize("document", [{}, {"items": [E1]}, {"evses": [E1], "data": []}, {"error": "no db"}])
+@pytest.mark.parametrize("document", [{}, {"items": [E1]}, {"evses": [E1], "data": []}, {"error": None}])
 def test_an_object_that_does_not_say_which_array_is_refused(document: object) -> None:
     # An error object of the backend read as "no EVSEs" would empty the fleet.
     with pytest.raises(SourceError, match="evses, data and records"):
         read_json(document)
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        {"status_code": 3001, "status_message": "Unable to use the client's API", "data": []},
+        {"status_code": 2000, "data": [E1]},
+        {"status_code": "3000", "data": None},
+        {"status_code": 500, "evses": []},
+        {"success": False, "data": []},
+        {"status": "error", "data": []},
+        {"error": {"code": 7}, "records": []},
+        {"errors": ["timeout"], "data": []},
+        {"error": "no db"},
+    ],
+    ids=json.dumps,
+)
+def test_an_envelope_that_reports_a_failure_is_no_empty_fleet(envelope: dict[str, Any]) -> None:
+    # OCPI saved as `json`: "0 records, complete", and a minute later the whole fleet is gone from the source.
+    for data in (json.dumps(envelope).encode(), json.dumps(envelope, indent=4).encode()):
+        with pytest.raises(SourceError, match=r"status_code|reports a failure"):
+            read_json(data)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status_code": 1000, "status_message": "Success"},
+        {"status_code": 200},
+        {"status_code": None, "error": None, "errors": [], "success": True, "status": "ok"},
+    ],
+)
+def test_an_envelope_that_reports_success_is_one(said: dict[str, Any]) -> None:
+    # An export that says that all is well would be refused for saying so.
+    assert ids(read_json({**said, "data": [E1]})) == ["DE*ABC*E1"]
+    assert read_json({**said, "data": []}).complete
+
+
+def test_errors_beside_records_make_the_read_incomplete() -> None:
+    # One station did not answer: the others are published, and its EVSEs do not leave the map.
+    read = read_json({"errors": ["station 7: timeout"], "data": [E1]})
+    assert (ids(read), read.complete) == (["DE*ABC*E1"], False)
+    assert "station 7: timeout" in read.problems[0]
+
+
+def test_names_of_fields_have_an_end() -> None:
+    # A row of dots by mistake, and every start or reload ends in a traceback.
+    with pytest.raises(ConfigurationError, match="levels"):
+        read_json([E1], status=".".join("x" * 5000))
 
 
 @pytest.mark.parametrize("document", [{"meta": 1, "data": {"chargers": [E1]}}, {"meta": 1, "items": [E1]}])

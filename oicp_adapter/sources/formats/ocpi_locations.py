@@ -6,21 +6,18 @@ One record per EVSE: OCPI keeps the status on the EVSE, connectors have none. Th
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from oicp_adapter.errors import SourceError
 from oicp_adapter.sources.formats.collected import Collected
+from oicp_adapter.sources.formats.envelope import Outcome, require_ocpi_success
 from oicp_adapter.sources.formats.json_records import RecordDecoder, decode_json
 from oicp_adapter.sources.formats.values import Scalar
 
 _NAMES = ("evse_id", "station_id", "status", "updated_at")
 
 
-class _Envelope(msgspec.Struct):
-    status_code: Scalar = None
-    status_message: Scalar = None
+class _Envelope(Outcome):
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -57,12 +54,7 @@ class OcpiLocations:
 
 def _data_of(data: bytes) -> msgspec.Raw:
     envelope = decode_json(data, _Envelope)
-    code = envelope.status_code
-    if not re.fullmatch("1[0-9]{3}", str(code)):
-        raise SourceError(
-            f"the OCPI envelope says status_code {code}, not 1xxx: {str(envelope.status_message)[:200]}",
-            hint="the server that wrote it reports a failure: see its log; this answer names no EVSEs",
-        )
+    require_ocpi_success(envelope)
     if not isinstance(envelope.data, msgspec.Raw):
         raise SourceError(
             "the OCPI envelope has no `data`", hint="save the answer of a GET on the locations endpoint"

@@ -14,15 +14,17 @@ import msgspec
 
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Collected, useless
+from oicp_adapter.sources.formats.envelope import Outcome, require_success
 from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
 from oicp_adapter.sources.formats.values import Scalar
 
 _Tree = dict[str, Any]  # member name → subtree; an empty one is a value
+_DEEPEST = 50
 _SHOWN = 10
 """Members named in an error; an object keyed by EvseID has thousands."""
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(Outcome):
     evses: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     records: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -34,6 +36,10 @@ class JsonRows:
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = tuple(names)
         paths = [name.split(".") for name in names.values()]
+        if any(len(path) > _DEEPEST for path in paths):
+            raise ConfigurationError(
+                f"source.fields: a name has more than {_DEEPEST} levels", hint="correct the dots in it"
+            )
         tree = _tree_of(paths)
         self._decoder = RecordDecoder(_type_of(tree))
         self._paths = [_attributes(tree, path) for path in paths]
@@ -41,7 +47,7 @@ class JsonRows:
 
     def read_json(self, data: bytes, into: Collected) -> None:
         """Collect the records of a JSON document. Raises SourceError if it is not a whole one."""
-        array = _array_in(data) if data.lstrip()[:1] == b"{" else data
+        array = _array_in(data, into) if data.lstrip()[:1] == b"{" else data
         self._collect(self._decoder.array(array, into, what="record"), "record", into)
         _require_useful(into, lambda: decode_json(array, list[msgspec.Raw]))
 
@@ -75,10 +81,12 @@ def _members_of_first(raws: Iterable[msgspec.Raw | bytes]) -> list[str]:
     return []
 
 
-def _array_in(data: bytes) -> msgspec.Raw:
+def _array_in(data: bytes, into: Collected) -> msgspec.Raw:
     envelope = decode_json(data, _Envelope)
     members = (envelope.evses, envelope.data, envelope.records)
     arrays = [member for member in members if isinstance(member, msgspec.Raw)]
+    if not arrays:
+        require_success(envelope, into, empty=True)
     if len(arrays) != 1 or memoryview(arrays[0])[0] != ord("["):
         found = _members_of_first([data])
         shown = ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
@@ -86,6 +94,8 @@ def _array_in(data: bytes) -> msgspec.Raw:
             f"the JSON object has not one array under evses, data and records; found: {shown or 'nothing'}",
             hint="write an array of records, or an object with the array under exactly one of these names",
         )
+    begins = bytes(memoryview(arrays[0])[1:4096]).lstrip()[:1]
+    require_success(envelope, into, empty=begins in (b"", b"]"))
     return arrays[0]
 
 
