@@ -440,17 +440,15 @@ def test_what_nobody_foresaw_in_a_reload_changes_nothing() -> None:
     def before(_job: str) -> None:
         if not tried.is_set():
             signal.raise_signal(signal.SIGHUP)
-            tried.wait(10)
+            tried.wait(AT_MOST)
 
     def reload() -> dict[str, Reading]:
         tried.set()
         raise RuntimeError("boom")
 
     room.script.before = before
-    give_up = threading.Timer(20, room.stop.set)
-    give_up.start()
+    set_in_the_end(room.stop)
     assert room.daemon(reload=reload) == 0
-    give_up.cancel()
     assert room.script.ran == ["delta", "delta"]
     (line,) = room.lines.of("daemon.reload_rejected")
     assert "boom" in str(line)
