@@ -6,16 +6,17 @@ Looks at the files, reads the source once, and shakes hands with Hubject without
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
 
 from oicp_adapter.core.guards import first_run_guard
 from oicp_adapter.core.model import MappedFleet
-from oicp_adapter.core.records import EvseRow
 from oicp_adapter.errors import AdapterError
+from oicp_adapter.sync.cycle import Preview
 from oicp_adapter.sync.herald import OLD_AFTER
+from oicp_adapter.sync.observe import never_pushed
 from oicp_adapter.wiring import Wiring, base_url
 
 SAMPLE = 10
@@ -147,7 +148,7 @@ def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
         fix="look at the job that writes it" if age > OLD_AFTER or not read.records else "",
         sample=_sample(fleet),
     )
-    return [source, _mapping(key, fleet), *_first_load(key, seen.rows.values())]
+    return [source, _mapping(key, fleet), *_first_load(key, seen)]
 
 
 def _mapping(key: str, fleet: MappedFleet) -> Finding:
@@ -168,8 +169,9 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
     )
 
 
-def _first_load(key: str, rows: Collection[EvseRow]) -> list[Finding]:
-    refusal = first_run_guard(rows)
+def _first_load(key: str, seen: Preview) -> list[Finding]:
+    rejected = 0 if seen.state.baseline else never_pushed(seen.fleet.rejected, seen.rows)
+    refusal = first_run_guard(seen.rows.values(), rejected=rejected)
     if refusal is None:
         return []
     return [

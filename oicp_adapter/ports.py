@@ -54,6 +54,9 @@ class Ledger(Protocol):
     def accept_age(self) -> None:
         """A ledger found to have gone back in time is distrusted by now: do not report it again."""
 
+    def remember(self, peak: dict[str, int]) -> None:
+        """Note beside the ledger how large the fleet was, per day: so that it outlives a lost ledger."""
+
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys; one transaction."""
 

@@ -160,6 +160,7 @@ class _Errand:
             for name in ("adopt", "allow_withdrawal", "allow_unknown")
             if self._arguments.get(name) is not None
         ]
+        options += ["--empties-the-map"] if self._arguments.get("empties_the_map") else []
         if options or self._verb == DISTRUST:
             what = " ".join(["asked for", self._verb, *options])
             ledger.note(AuditEntry(at=self._clock.now(), by=who(), what=what))

@@ -138,6 +138,13 @@ def resync(
             "only.",
         ),
     ] = None,
+    empties_the_map: Annotated[
+        bool,
+        typer.Option(
+            "--empties-the-map",
+            help="Said beside --adopt or --allow-withdrawal where more than half of the map would leave, or all.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do; send nothing.")] = False,
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Hand it to the running daemon and do not follow it.")
@@ -148,25 +155,36 @@ def resync(
 
     Examples: oicp-adapter resync · oicp-adapter resync slb --dry-run · oicp-adapter resync slb --adopt 273
     """
+    from oicp_adapter.core.guards import Allowance
+
     settings = settings_of(context, config)
     keys = chosen(settings, operator)
-    arguments = {"adopt": adopt, "allow_withdrawal": allow_withdrawal, "allow_unknown": allow_unknown}
-    if len(keys) > 1 and any(number is not None for number in arguments.values()):
+    numbers = {"adopt": adopt, "allow_withdrawal": allow_withdrawal, "allow_unknown": allow_unknown}
+    if len(keys) > 1 and any(number is not None for number in numbers.values()):
         talk(
             "oicp-adapter: --adopt, --allow-withdrawal and --allow-unknown need one OPERATOR; the file has: "
             + ", ".join(keys)
         )
         return 2
+    if empties_the_map and adopt is None and allow_withdrawal is None:
+        talk(
+            "oicp-adapter: --empties-the-map goes with --adopt or --allow-withdrawal: how many are to leave?"
+        )
+        return 2
+    allowance = Allowance(
+        withdrawals=allow_withdrawal, unknowns=allow_unknown, adopt=adopt, empties_the_map=empties_the_map
+    )
     if dry_run:
         from oicp_adapter.cli.reading import preview
 
         return for_each(
             keys,
-            lambda key: preview(settings, key, **arguments, as_json=as_json),
+            lambda key: preview(settings, key, allowance, as_json=as_json),
             as_json=as_json,
         )
     from oicp_adapter.cli.following import ask
 
+    arguments = {**numbers, "empties_the_map": 1 if empties_the_map else None}
     return for_each(
         keys,
         lambda key: ask(settings, key, "resync", arguments, wait=not no_wait, as_json=as_json),

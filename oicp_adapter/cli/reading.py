@@ -28,6 +28,7 @@ from oicp_adapter.cli.common import (
 from oicp_adapter.errors import CertificateError
 
 if TYPE_CHECKING:
+    from oicp_adapter.core.guards import Allowance
     from oicp_adapter.settings import Settings
     from oicp_adapter.sync.cycle import Preview
     from oicp_adapter.sync.facts import OperatorFacts
@@ -50,32 +51,20 @@ def plan(
 
     Exit code 3 if a guard would refuse it. Examples: oicp-adapter plan · oicp-adapter plan slb --json
     """
+    from oicp_adapter.core.guards import Allowance
+
     settings = settings_of(context, config)
     return for_each(
         chosen(settings, operator),
-        lambda key: preview(
-            settings, key, adopt=None, allow_withdrawal=None, allow_unknown=None, as_json=as_json
-        ),
+        lambda key: preview(settings, key, Allowance(), as_json=as_json),
         as_json=as_json,
     )
 
 
-def preview(
-    settings: Settings,
-    key: str,
-    *,
-    adopt: int | None,
-    allow_withdrawal: int | None,
-    allow_unknown: int | None,
-    as_json: bool,
-) -> tuple[int, Facts]:
+def preview(settings: Settings, key: str, allowance: Allowance, *, as_json: bool) -> tuple[int, Facts]:
     """Show one operator's plan, or leave that to `--json`; returns the exit code and the facts."""
-    from oicp_adapter.core.guards import Allowance
-
     with looking(settings) as wiring, wiring.preview(key) as operator_sync:
-        seen = operator_sync.preview(
-            Allowance(withdrawals=allow_withdrawal, unknowns=allow_unknown, adopt=adopt)
-        )
+        seen = operator_sync.preview(allowance)
         stopped = wiring.stopped(key, seen.state)
     if not as_json:
         _show_plan(key, seen)

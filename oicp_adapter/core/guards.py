@@ -7,18 +7,32 @@ acknowledged; everything else flows. The mass guard has a module of its own, `oi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from collections.abc import Collection, Container, Iterable
 from enum import StrEnum
 
 import msgspec
 
+from oicp_adapter.core.high_water import day_of, measure, risen
 from oicp_adapter.core.model import Cause, EvseStatus
 from oicp_adapter.core.plan import MASS_GUARD, FullLoadPlan
-from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence
+from oicp_adapter.core.records import LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence
 
 SHOWN_KEYS = 5
 """How many EvseIDs a refusal names; the rest are listed by `status`."""
+HALF = 0.5
+"""No more than this share of the published set ever leaves without a person, whatever the settings say."""
+ON_PURPOSE = (
+    "look at the source first: an export that lost its records looks like this. If they are really to leave, "
+    'docs/operations.md, "Emptying the map on purpose", says how'
+)
+"""What a refusal says instead of a command, where that command would empty the map."""
+_DELETES = "Hubject will delete everything else it holds for this operator"
+BY_HAND = {
+    "": "",
+    LOST: " (the mark beside the ledger tells of pushes that this ledger has never seen: it was lost)",
+    UNMEASURED: " (and the mark beside the ledger does not say how large the fleet was)",
+}
+"""Why a person is asked, where the first full load may be automatic."""
 
 
 class Guard(StrEnum):
@@ -27,6 +41,7 @@ class Guard(StrEnum):
     WITHDRAWAL = "withdrawal"
     MASS_UNKNOWN = MASS_GUARD
     BASELINE = "baseline"
+    EMPTINESS = "emptiness"
     ADOPT_COUNT = "adopt_count"
     FIRST_RUN = "first_run"
     UNUSABLE = "unusable_records"
@@ -52,6 +67,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     unknowns: int | None = None
     """EVSEs that may take a step which staleness or something unmapped gives."""
     adopt: int | None = None
+    empties_the_map: bool = False
+    """Said beside one of the two where more than half would leave, or nothing would remain."""
 
     @property
     def only_changes(self) -> bool:
@@ -84,13 +101,9 @@ def published(rows: Iterable[EvseRow]) -> int:
     return sum(1 for row in rows if row.held)
 
 
-def day_of(now: float) -> str:
-    """The UTC day an account entry belongs to."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
-
-
 def grown(state: OperatorState, count: int, *, now: float) -> OperatorState:
-    """Keep today's largest published set, and only the last 7 days."""
+    """Keep today's largest published set, for 7 days and for 90."""
+    state = risen(state, count, now=now)
     today, oldest = day_of(now), day_of(now - WEEK)
     largest = {day: size for day, size in state.largest.items() if oldest <= day}
     largest[today] = max(largest.get(today, 0), count)
@@ -104,98 +117,156 @@ def withdrawal_guard(
     policy: GuardPolicy,
     *,
     now: float,
-    allowed: int | None,
+    remain: int,
+    allowance: Allowance,
     operator: str,
 ) -> Refusal | None:
     """P4: the withdrawals of the last 7 days and the planned ones, against the largest set of those days.
 
-    What is in the account has passed already: it may be planned again after a lost answer. Not so once it was
-    acknowledged: it can only be planned again because a request in doubt may have brought it back.
+    `remain`: how many EVSEs drivers see when all of it is done. What is in the account has passed already: it may be
+    planned again after a lost answer. Not so once it was acknowledged: it can only be planned again because a request
+    in doubt may have brought it back.
     """
     in_account = [row for row in rows if row.withdrawn_at is not None and now - row.withdrawn_at < WEEK]
     account = {row.key for row in in_account}
     passed = {row.key for row in in_account if row.status not in (None, EvseStatus.EVSE_NOT_FOUND)}
     fresh = set(planned) - passed
-    if not fresh or (allowed is not None and len(fresh) <= allowed):
+    if not fresh:
         return None
     earlier = len(account - fresh)
     total = earlier + len(fresh)
     # Before the first acknowledgement the fleet to compare with is what the source has, for all we know at Hubject.
     perhaps = sum(1 for row in rows if row.may_be_shown and not row.held)
     base = max(grown(state, published(rows) + perhaps, now=now).largest.values())
-    if total <= policy.withdrawal_count or total <= policy.withdrawal_share * base:
+    nothing_left = remain == 0 and published(rows) > 0
+    empties = nothing_left or (total > 1 and total > HALF * base)
+    if remain == 0 and allowance.adopt == 0 and allowance.empties_the_map:
         return None
+    if allowance.withdrawals is not None and len(fresh) <= allowance.withdrawals:
+        if allowance.empties_the_map or not empties:
+            return None
+    elif not empties and (total <= policy.withdrawal_count or total <= policy.withdrawal_share * base):
+        return None
+    limit = "half" if empties else f"{policy.withdrawal_share:.0%}"
+    too_many = (
+        f"{total} of {base}, and none would remain"
+        if nothing_left
+        else f"{total} of {base} is more than {limit}"
+    )
     names = [row.wire_id for row in rows if row.key in fresh]
     return Refusal(
         guard=Guard.WITHDRAWAL,
         text=(
             f"{len(fresh)} EVSEs would leave the drivers' maps"
             + (f" ({earlier} more did within 7 days)" if earlier else "")
-            + f": {total} of {base} is more than {policy.withdrawal_share:.0%}. Withheld: {some(names)}"
+            + f": {too_many}. Withheld: {some(names)}"
         ),
-        hint=(
-            "if the source is wrong, repair it; if they are really gone: "
-            f"oicp-adapter resync {operator} --allow-withdrawal {len(fresh)}"
-        ),
+        hint=leave(len(fresh), empties=empties, operator=operator),
         keys=tuple(sorted(fresh)),
     )
 
 
-def first_run_guard(rows: Collection[EvseRow]) -> Refusal | None:
-    """A first run with more than half of its values unmapped publishes nothing (P4).
+def remaining(rows: Iterable[EvseRow], planned: Container[str]) -> int:
+    """How many EVSEs Hubject is believed to show once the planned withdrawals are done."""
+    return sum(1 for row in rows if row.held and row.key not in planned)
 
-    It is one as long as most of the fleet was never pushed; then nothing new is published.
+
+def leave(count: int, *, empties: bool, operator: str) -> str:
+    """What to do about withheld withdrawals. No ready command where it would empty the map (P4 "Emptiness")."""
+    if empties:
+        return ON_PURPOSE
+    command = f"oicp-adapter resync {operator} --allow-withdrawal {count}"
+    return f"if the source is wrong, repair it; if they are really gone: {command}"
+
+
+def first_run_guard(rows: Collection[EvseRow], *, rejected: int = 0) -> Refusal | None:
+    """A first run with more than half of its records unmapped or `rejected` publishes nothing (P4).
+
+    `rejected`: EVSEs of which the source has no record that can be used, and that were never pushed. It is a first run
+    as long as most of the fleet was never pushed; then nothing new is published.
     """
-    wanted = [
-        row
-        for row in rows
-        if row.desired is not None and row.first_missing is None and row.quarantine is None
-    ]
+    here = [row for row in rows if row.desired is not None and row.first_missing is None]
+    wanted = [row for row in here if row.quarantine is None]
     new = [row for row in wanted if row.status is None and row.in_doubt_since is None]
+    first = len(new) * 2 > len(wanted) or not (here or any(row.status_at is not None for row in rows))
     unmapped = [row for row in new if row.cause is Cause.UNMAPPED]
-    if len(unmapped) * 2 <= len(wanted):
+    if not first or (len(unmapped) + rejected) * 2 <= len(wanted) + rejected:
         return None
-    values = sorted({row.value for row in unmapped})
+    why, hints = [], []
+    if unmapped:
+        values = sorted({row.value for row in unmapped})
+        why.append(f"{len(unmapped)} of {len(wanted)} EVSEs report values no table knows: {some(values)}")
+        hints.append("check `vocabulary`, or map the values under `mapping.overrides`")
+    if rejected:
+        why.append(f"{rejected} of {len(wanted) + rejected} cannot be published")
+        hints.append("check `evse_id_prefixes` and the ids: oicp-adapter quarantine list")
     return Refusal(
         guard=Guard.FIRST_RUN,
         text=(
             ("nothing is published" if len(new) == len(wanted) else "nothing new is published")
-            + f": this would be the first load, and {len(unmapped)} of {len(wanted)} EVSEs "
-            f"report values no table knows: {some(values)}"
+            + f": this would be the first load, and {'; '.join(why)}"
         ),
-        hint="check `vocabulary`, or map the values under `mapping.overrides`",
+        hint="; ".join(hints),
         keys=tuple(row.key for row in new),
     )
 
 
 def baseline_guard(
-    full: FullLoadPlan, state: OperatorState, *, adopt: int | None, operator: str
+    full: FullLoadPlan, state: OperatorState, *, allowance: Allowance, automatic: bool, operator: str
 ) -> Refusal | None:
-    """No fullLoad while unknown what Hubject held before us; `--adopt N` only with exactly N records."""
-    count = len(full.records)
-    deletes = "Hubject will delete everything else it holds for this operator"
-    if adopt is not None and adopt != count:
+    """No fullLoad while unknown what Hubject held before us; `--adopt N` only with exactly N records.
+
+    `automatic`: the first full load needs nobody's yes, unless the ledger was lost.
+    """
+    adopt, count = allowance.adopt, len(full.records)
+    if adopt is not None:
+        if adopt == count:
+            return None
+        few = _few(full, state) or count < HALF * adopt
         return Refusal(
             guard=Guard.ADOPT_COUNT,
-            text=f"--adopt {adopt}, but the full load would hold {count} records; {deletes}",
-            hint=f"check the number; if {count} is right: oicp-adapter resync {operator} --adopt {count}",
+            text=f"--adopt {adopt}, but the full load would hold {count} records; {_DELETES}",
+            hint=ON_PURPOSE
+            if few
+            else f"check the number; if {count} is right: oicp-adapter resync {operator} --adopt {count}",
         )
-    if state.baseline or adopt is not None:
+    if state.baseline or (automatic and not state.by_hand):
         return None
     return Refusal(
         guard=Guard.BASELINE,
         text=(
-            "no full load is sent: what Hubject held before our first full load is unknown. "
-            f"It would hold {count} records, and {deletes}"
+            "no full load is sent: what Hubject held before our first full load is unknown"
+            f"{BY_HAND[state.by_hand]}. It would hold {count} records, and {_DELETES}"
         ),
-        hint=_adopt_hint(count, operator),
+        hint=_adopting(full, state, operator, automatic=automatic),
     )
 
 
-def _adopt_hint(count: int, operator: str) -> str:
-    if count == 0:
-        return "nothing would remain: check `evse_id_prefixes` and `oicp-adapter quarantine list` first"
-    return f'oicp-adapter resync {operator} --adopt {count}, or first_full_load = "automatic"'
+def _adopting(full: FullLoadPlan, state: OperatorState, operator: str, *, automatic: bool) -> str:
+    if _few(full, state):
+        return ON_PURPOSE
+    if state.by_hand == UNMEASURED:
+        return 'docs/operations.md, "Adopting the baseline", says how to find the right number'
+    command = f"oicp-adapter resync {operator} --adopt {len(full.records)}"
+    return command if automatic else f'{command}, or first_full_load = "automatic"'
+
+
+def emptiness_guard(full: FullLoadPlan, state: OperatorState, allowance: Allowance) -> Refusal | None:
+    """P4: a fullLoad of nothing, or of fewer than half of what was published within 90 days, is never automatic."""
+    adopted = allowance.adopt is not None and full.shown > 0
+    if adopted or allowance.empties_the_map or not _few(full, state):
+        return None
+    most = measure(state)
+    than = f", fewer than half of the {most} that were published within 90 days" if most else ""
+    return Refusal(
+        guard=Guard.EMPTINESS,
+        text=f"the full load would leave {full.shown} EVSEs on the drivers' maps{than}; {_DELETES}",
+        hint=ON_PURPOSE,
+    )
+
+
+def _few(full: FullLoadPlan, state: OperatorState) -> bool:
+    return full.shown == 0 or full.shown < HALF * measure(state)
 
 
 def forgettable(row: EvseRow, *, now: float) -> bool:

@@ -126,6 +126,11 @@ class FullLoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """EVSEs in doubt within settle, and those in doubt or withheld that have no status to keep: while there are any, it
     must not be sent."""
 
+    @property
+    def shown(self) -> int:
+        """How many EVSEs drivers would see."""
+        return sum(1 for _, _, status in self.records if status is not EvseStatus.EVSE_NOT_FOUND)
+
 
 def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
     """Missing from two complete reads at least `missing_after` apart, or unpublished that long.

@@ -11,10 +11,13 @@ import msgspec
 
 from oicp_adapter.core.model import ActionType, Cause, ConnectorState, EvseStatus
 
-WEEK = 7 * 86_400.0
+DAY = 86_400.0
+WEEK = 7 * DAY
 """The guard's account looks back this many seconds (P4)."""
 UNCOUNTED = 0.0
 """Entered in the mass guard's account as of no day."""
+LOST, UNMEASURED = "lost", "unmeasured"
+"""Why only a person ends an unknown baseline: the ledger was lost, or its mark does not say how large the fleet was."""
 
 
 class Presence(StrEnum):
@@ -175,6 +178,10 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     """Since when there are more of them, and EVSEs are missing that they may be (`oicp_adapter.core.unusable`)."""
     largest: dict[str, int] = {}
     """Largest published set per UTC day ("2026-11-20"), of the last 7 days."""
+    peak: dict[str, int] = {}
+    """The same of 90 days, without days that a later one has reached; the mark beside the ledger has it, too."""
+    by_hand: str = ""
+    """LOST or UNMEASURED: only a person ends the unknown baseline, though it may be automatic; "" otherwise."""
     notices: dict[str, Notice] = {}
     trouble: Trouble | None = None
 
@@ -196,6 +203,10 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     open_pushes: tuple[OpenPush, ...] = ()
     gone_back: bool = False
     """The ledger is older than the last push it once had: a copy was restored."""
+    lost: bool = False
+    """The ledger knows of no push, and the mark beside it of some: the one they were in is gone."""
+    peak: dict[str, int] | None = {}
+    """As in `OperatorState`, by the mark; empty: there is no mark; None: there is one that does not say."""
 
 
 class IntentRecord(msgspec.Struct, frozen=True, gc=False):

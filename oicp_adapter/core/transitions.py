@@ -85,6 +85,7 @@ def full_load_applied(state: OperatorState, *, how: str, now: float) -> Operator
         state,
         baseline=state.baseline or how,
         baseline_at=state.baseline_at or now,
+        by_hand="",
         last_full_at=now,
         full_wanted="",
         full_doubts=0,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Container
 
 from msgspec.structs import replace
 
-from oicp_adapter.core.guards import Guard, Refusal
+from oicp_adapter.core.guards import HALF, Guard, Refusal, leave, published, remaining
 from oicp_adapter.core.plan import Plan
 from oicp_adapter.core.records import EvseRow, OperatorState
 
@@ -45,12 +45,14 @@ def unusable_guard(
     ]
     if not keys or (allowed is not None and len(keys) <= allowed):
         return None
+    values = rows.values()
+    empties = len(keys) > HALF * published(values) or remaining(values, set(keys)) == 0
     return Refusal(
         guard=Guard.UNUSABLE,
         text=f"{len(keys)} EVSEs would leave the drivers' maps, but unusable records in the source may be theirs",
         hint=(
-            "repair those records, see: oicp-adapter quarantine list; if the EVSEs are to leave: "
-            f"oicp-adapter resync {operator} --allow-withdrawal {len(keys)}"
+            "repair those records, see: oicp-adapter quarantine list; "
+            + leave(len(keys), empties=empties, operator=operator)
         ),
         keys=tuple(sorted(keys)),
     )

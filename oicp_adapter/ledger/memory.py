@@ -21,6 +21,7 @@ from oicp_adapter.core.records import (
 )
 from oicp_adapter.ledger import inbox
 from oicp_adapter.ledger.history import LIMITS, HistoryEntry, Kept, Limits, PushEntry, expired
+from oicp_adapter.ledger.mark import HighWaterMark, MemoryMark
 from oicp_adapter.ledger.pauses import paused_note
 from oicp_adapter.ledger.pushes import not_open, open_push, without_outcome
 from oicp_adapter.ledger.rejections import Since, with_since
@@ -135,7 +136,8 @@ class MemoryPauses:
 class MemoryLedger(MemoryInbox, MemoryPauses):
     """Ledger, Inbox, JobLog and Pauses of one operator; gone with the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: HighWaterMark | None = None) -> None:
+        """`mark`: what is remembered beside it; that of an earlier ledger if it was lost."""
         MemoryInbox.__init__(self)
         MemoryPauses.__init__(self)
         self._rows: dict[str, EvseRow] = {}
@@ -145,10 +147,14 @@ class MemoryLedger(MemoryInbox, MemoryPauses):
         self._last_push = 0
         self._rejected: list[Since] = []
         self._jobs: dict[str, JobRecord] = {}
+        self.mark: HighWaterMark = mark if mark is not None else MemoryMark()
 
     def load(self) -> Picture:
         """Everything, as of now."""
+        noted = self.mark.read()
         return Picture(
+            lost=noted.push > 0 and self._last_push == 0,
+            peak=noted.peak,
             rows=dict(self._rows),
             state=self._state_now,
             open_pushes=tuple(
@@ -160,6 +166,10 @@ class MemoryLedger(MemoryInbox, MemoryPauses):
 
     def accept_age(self) -> None:
         """Memory cannot go back in time."""
+
+    def remember(self, peak: dict[str, int]) -> None:
+        """Note beside the ledger how large the fleet was, per day."""
+        self.mark.remember(peak)
 
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys."""
@@ -181,6 +191,7 @@ class MemoryLedger(MemoryInbox, MemoryPauses):
         )
         self._records[self._last_push] = intent.records
         self._rows.update({row.key: row for row in intent.rows})
+        self.mark.note(self._last_push)
         return self._last_push
 
     def finish(

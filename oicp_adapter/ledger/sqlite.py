@@ -38,14 +38,16 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
 
     def load(self) -> Picture:
         """Everything, as of one moment."""
-        mark = self._mark.value()  # before the snapshot: a push begun meanwhile is no sign of age
+        mark = self._mark.read()  # before the snapshot: a push begun meanwhile is no sign of age
         with self._database.reading() as connection:
             operator_id = self._id(connection)
             found = connection.execute(
                 "SELECT state, last_push FROM operator WHERE id = ?", (operator_id,)
             ).fetchone()
             return Picture(
-                gone_back=found is not None and 0 < found[1] < mark,
+                gone_back=found is not None and 0 < found[1] < mark.push,
+                lost=mark.push > 0 and (found is None or found[1] == 0),
+                peak=mark.peak,
                 rows=codec.decoded(connection.execute(codec.SELECT, (operator_id,))),
                 state=codec.decoded_state(found[0]) if found else OperatorState(),
                 open_pushes=self._open_pushes(connection),
@@ -58,6 +60,10 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
                 "SELECT last_push FROM operator WHERE id = ?", (self._id(connection),)
             ).fetchone()
         self._mark.note(found[0] if found else 0)
+
+    def remember(self, peak: dict[str, int]) -> None:
+        """Note beside the ledger how large the fleet was, per day."""
+        self._mark.remember(peak)
 
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys."""

@@ -33,6 +33,7 @@ def task(verb: str, arguments: Arguments, sync: OperatorSync, *, now: float, ask
             withdrawals=_number(arguments, "allow_withdrawal"),
             unknowns=_number(arguments, "allow_unknown"),
             adopt=_number(arguments, "adopt"),
+            empties_the_map=bool(_number(arguments, "empties_the_map")),
         )
         return Resync(sync, allowance, now=now, asked=asked)
     if verb == RETRY:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.clockwork import jumped, pulled_back, pulled_back_state
 from oicp_adapter.core.guards import Allowance, Guard, Refusal
+from oicp_adapter.core.high_water import recollected
 from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
 from oicp_adapter.core.records import EvseRow, OperatorState
@@ -26,7 +27,7 @@ from oicp_adapter.sync.decide import Decider, Decision
 from oicp_adapter.sync.delivery import NO_ALLOWANCE, CyclePolicy, Delivery, Order
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.herald import Herald
-from oicp_adapter.sync.observe import observe, unreadable
+from oicp_adapter.sync.observe import never_pushed, observe, unreadable
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.reasons import obstacle, why
 from oicp_adapter.sync.report import CycleReport
@@ -226,8 +227,11 @@ class OperatorSync:
             cycle_id=cycle_id,
             log=self._log.bind(cycle_id=cycle_id),
             rows=dict(picture.rows),
-            state=picture.state,
+            state=recollected(picture),
+            noted=picture.peak,
         )
+        if write and picture.lost and not picture.state.by_hand:
+            work.log.emit(events.LEDGER_LOST)
         times = (now, self._clock.monotonic())
         started = self._last_times is None
         anew = write and self._begins_anew(times, work)
@@ -304,6 +308,7 @@ class OperatorSync:
         )
         work.rows = seen.rows
         report.rejected = len(fleet.rejected)
+        work.rejected = 0 if work.state.baseline else never_pushed(fleet.rejected, work.rows)
         if read.complete:
             work.unusable = frozenset(rejected.key for rejected in fleet.rejected if rejected.key)
             nameless = sum(1 for rejected in fleet.rejected if not rejected.key)

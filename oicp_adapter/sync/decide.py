@@ -14,6 +14,7 @@ from oicp_adapter.core.guards import (
     GuardPolicy,
     Refusal,
     first_run_guard,
+    remaining,
     withdrawal_guard,
 )
 from oicp_adapter.core.mass import Steps, mass_guard
@@ -61,8 +62,10 @@ class Decider:
         mode: Mode,
         allowance: Allowance,
         unusable: Container[str] = frozenset(),
+        rejected: int = 0,
     ) -> Decision:
-        """Plan, ask the guards, plan again without what they withhold. `unusable`: keys whose records are.
+        """Plan, ask the guards, plan again without what they withhold. `unusable`: keys whose records are. `rejected`:
+        see `first_run_guard`.
 
         The guards over withdrawals come last: what can be read of a withheld EVSE may be that it is gone.
         """
@@ -80,15 +83,21 @@ class Decider:
             )
 
         steps = mass_guard(values, self.guards, now=now, allowed=allowance.unknowns, operator=self.operator)
-        refusals = [refusal for refusal in (first_run_guard(values), steps.refusal) if refusal is not None]
+        refusals = [
+            refusal
+            for refusal in (first_run_guard(values, rejected=rejected), steps.refusal)
+            if refusal is not None
+        ]
         plan = planned()
+        leaving = {change.key for change in plan.withdrawals}
         withdrawals = withdrawal_guard(
-            {change.key for change in plan.withdrawals},
+            leaving,
             values,
             state,
             self.guards,
             now=now,
-            allowed=allowance.withdrawals,
+            remain=remaining(values, leaving),
+            allowance=allowance,
             operator=self.operator,
         )
         unusables = unusable_guard(

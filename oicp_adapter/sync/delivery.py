@@ -99,7 +99,7 @@ class Delivery:
 
         `now` is the time of the read, however long reading and pushing take: one read is never two.
         """
-        size_before = published(work.rows.values())
+        self._remember(work, now=now)
         work.withdrawn_before = frozenset(
             key for key, row in work.rows.items() if row.withdrawn_at is not None
         )
@@ -122,8 +122,7 @@ class Delivery:
         report.withdrawn, report.let_turn = work.withdrawn, len(work.let_turn)
         for refusal in decision.refusals:
             report.refuse(refusal)
-        for size in (size_before, published(work.rows.values())):
-            work.state = grown(work.state, size, now=now)
+        self._remember(work, now=now)
         self._mark_withheld(decision, work)
         account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
 
@@ -146,9 +145,17 @@ class Delivery:
             mode=order.mode,
             allowance=_left(order, work),
             unusable=work.unusable,
+            rejected=work.rejected,
         )
         work.steps = decision.steps
         return decision
+
+    def _remember(self, work: Work, *, now: float) -> None:
+        """How large the fleet is now: what leaves it is measured by that, also when the ledger is lost."""
+        work.state = grown(work.state, published(work.rows.values()), now=now)
+        if work.state.peak != work.noted:
+            self._ledger.remember(work.state.peak)
+            work.noted = work.state.peak
 
     def _send(
         self,

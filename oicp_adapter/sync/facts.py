@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from oicp_adapter.core.guards import Guard
+from oicp_adapter.core.guards import BY_HAND, Guard
 from oicp_adapter.core.model import EvseStatus, Rejected
 from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.core.records import OperatorState, Picture
@@ -18,7 +18,7 @@ from oicp_adapter.ports import AuditEntry, JobRecord, Pause
 from oicp_adapter.sync.reasons import chosen_stop, obstacle, pause_text, unrecorded, why
 from oicp_adapter.telemetry import events
 
-_STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL, Guard.UNUSABLE)
+_STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL, Guard.UNUSABLE, Guard.EMPTINESS)
 """Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
 
 
@@ -257,9 +257,9 @@ def ailing(
 def _baseline(state: OperatorState, *, automatic: bool) -> str:
     if state.baseline:
         return f"{state.baseline} at {time_text(state.baseline_at)}"
-    if automatic:
+    if automatic and not state.by_hand:
         return "unknown; the next full load makes it known (first_full_load = automatic)"
-    return "unknown: no full load is sent until `resync OPERATOR --adopt N`"
+    return f"unknown{BY_HAND[state.by_hand]}: no full load is sent until `resync OPERATOR --adopt N`"
 
 
 def _source(state: OperatorState) -> str:

@@ -10,7 +10,15 @@ import hashlib
 
 from msgspec.structs import replace
 
-from oicp_adapter.core.guards import Allowance, Guard, Refusal, baseline_guard, withdrawal_guard
+from oicp_adapter.core.guards import (
+    Allowance,
+    Guard,
+    Refusal,
+    baseline_guard,
+    emptiness_guard,
+    withdrawal_guard,
+)
+from oicp_adapter.core.high_water import approved
 from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.notices import cleared, noticed
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load
@@ -65,19 +73,20 @@ class FullLoader:
         for refusal in decision.refusals:
             if refusal.guard is Guard.FIRST_RUN:
                 return full, refusal
-        adopt = allowance.adopt
-        if self.automatic_baseline and adopt is None:
-            adopt = len(full.records)
-        no_baseline = baseline_guard(full, work.state, adopt=adopt, operator=self._decider.operator)
-        return full, no_baseline or withdrawal_guard(
+        state, operator = work.state, self._decider.operator
+        said_no = baseline_guard(
+            full, state, allowance=allowance, automatic=self.automatic_baseline, operator=operator
+        ) or withdrawal_guard(
             frozenset(full.withdraws),
             list(work.rows.values()),
-            work.state,
+            state,
             self._decider.guards,
             now=now,
-            allowed=allowance.withdrawals,
-            operator=self._decider.operator,
+            remain=full.shown,
+            allowance=allowance,
+            operator=operator,
         )
+        return full, said_no or emptiness_guard(full, state, allowance)
 
     def run(
         self,
@@ -123,6 +132,9 @@ class FullLoader:
                 refused |= _not_as_before(named, full, answer, work)
                 continue
             self._react(full, answer, work, report)
+            by_a_person = allowance.adopt is not None or allowance.withdrawals is not None
+            if by_a_person and answer.reaction is Reaction.APPLIED:
+                work.state = approved(work.state, full.shown, now=now)
             if first and answer.reaction is Reaction.APPLIED:
                 work.log.emit(events.BASELINE_KNOWN, how=how, records=len(full.records))
             return

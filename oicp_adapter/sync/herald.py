@@ -18,7 +18,7 @@ from oicp_adapter.core.records import OperatorState
 from oicp_adapter.core.waiting import Waiting
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger
-from oicp_adapter.sync.full import signature
+from oicp_adapter.sync.full import POSTPONED, signature
 from oicp_adapter.sync.observe import Observation
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
@@ -141,6 +141,8 @@ class Herald:
             if refusal is None:
                 if guard in (Guard.BASELINE, Guard.ADOPT_COUNT) or report.failures:
                     continue  # only a full cycle asks these; a failed cycle cannot tell
+                if guard is Guard.EMPTINESS and report.full_load in ("", POSTPONED):
+                    continue
                 state, was = cleared(state, guard.value)
                 if was:
                     work.log.emit(events.GUARD_CLEARED, guard=guard.value)
@@ -171,7 +173,7 @@ class Herald:
 
     def _baseline(self, state: OperatorState, work: Work, *, now: float) -> OperatorState:
         # Where it is automatic, the next full load ends it by itself: nobody has to act.
-        if state.baseline or self._automatic_baseline:
+        if state.baseline or (self._automatic_baseline and not state.by_hand):
             return cleared(state, Guard.BASELINE.value)[0]
         state, due = noticed(state, Guard.BASELINE.value, "", now=now, every=DAY)
         if due:

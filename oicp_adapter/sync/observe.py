@@ -5,12 +5,13 @@ The danger: an EVSE that a half-read snapshot does not have is not gone. Only co
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from oicp_adapter.core.guards import forgettable
-from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet
+from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet, Rejected
 from oicp_adapter.core.records import EvseRow
 from oicp_adapter.core.transitions import missed, observed
 
@@ -71,6 +72,23 @@ def observe(
         if row is not before:
             changed.append(row)
     return Observation(rows=after, changed=changed, forgotten=forgotten, respelled=respelled)
+
+
+def never_pushed(rejected: Iterable[Rejected], rows: Mapping[str, EvseRow]) -> int:
+    """Of how many EVSEs the source has no record that can be used, among those that were never pushed.
+
+    Records that spell the same id are one EVSE; each that has none may be one.
+    """
+    named, nameless = set(), 0
+    for one in rejected:
+        row = rows.get(one.key)
+        if row is not None and (row.status is not None or row.in_doubt_since is not None):
+            continue
+        if one.key or one.evse_id:
+            named.add(one.key or one.evse_id)
+        else:
+            nameless += 1
+    return len(named) + nameless
 
 
 def unreadable(rows: dict[str, EvseRow], *, now: float) -> list[EvseRow]:

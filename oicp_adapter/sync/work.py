@@ -42,6 +42,10 @@ class Work:
     state: OperatorState
     unusable: frozenset[str] = frozenset()
     """Keys of EVSEs that are in the source with a record that cannot be used."""
+    rejected: int = 0
+    """While the baseline is unknown: EVSEs of which the source has no record that can be used, and never pushed."""
+    noted: dict[str, int] | None = None
+    """The published sets that the mark beside the ledger remembers; None: none."""
     requests: int = 0
     pushed: int = 0
     acked: int = 0

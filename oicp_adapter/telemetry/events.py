@@ -92,6 +92,12 @@ LEDGER_DISTRUSTED = _warning(
     "What the ledger says about Hubject is no longer believed: every EVSE is in doubt, the baseline unknown.",
     "Wait for settle; then `resync OPERATOR --adopt N`.",
 )
+LEDGER_LOST = _warning(
+    "ledger.lost",
+    "The mark beside the ledger tells of pushes that this ledger has never seen: the one they were in is gone. The "
+    'baseline is unknown until a person ends it, also with `first_full_load = "automatic"`.',
+    "If it was moved, stop and put it back; else `resync OPERATOR --adopt N` with the right number.",
+)
 OPERATOR_PAUSED = _warning(
     "operator.paused",
     "A person stopped the pushes; reading goes on. Repeated daily.",
@@ -191,7 +197,7 @@ ID_SPELLING = _warning(
 GUARD_REFUSED = _error(
     "guard.refused",
     "A guard withholds changes or the full load; everything else flows. Repeated hourly while it lasts.",
-    "The line prints the override command; first make sure the source is right.",
+    "First make sure the source is right. The line prints the override command, or names the section that says how.",
 )
 UNMAPPED_BELIEVED = _error(
     "guard.unmapped_believed",

@@ -20,6 +20,7 @@ from oicp_adapter.hub import HubClient
 from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
 from oicp_adapter.ledger.lock import Holder, OperatorLock, holder_of, holders_beside
+from oicp_adapter.ledger.mark import Mark
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ledger.restore import duplicate, put_in_place
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
@@ -210,7 +211,8 @@ class Wiring:
         """One operator's use cases for looking only; an empty picture where there is no ledger yet."""
         ledger = self.ledger(key) if with_ledger and self.has_ledger() else None
         try:
-            yield self._sync(key, ledger=ledger or MemoryLedger(), hub=NoHub(), progress=no_progress)
+            empty = MemoryLedger(self._mark(key))
+            yield self._sync(key, ledger=ledger or empty, hub=NoHub(), progress=no_progress)
         finally:
             if ledger is not None:
                 ledger.close()
@@ -293,6 +295,10 @@ class Wiring:
         """Seconds after which a worker that has a job to do, and neither pushes nor ends it, is stuck."""
         hubject = self.settings.hubject
         return READING + hubject.full_load_timeout + hubject.retry_total
+
+    def _mark(self, key: str) -> Mark:
+        operator = self.settings.operators[key].operator_id.key
+        return Mark(self._path.resolve(), operator=operator, base_url=base_url(self.settings).rstrip("/"))
 
     def _lock_path(self, key: str) -> Path:
         name = self.settings.operators[key].operator_id.key.replace("*", "-")

@@ -119,7 +119,7 @@ def test_data_goes_to_stdout_and_talk_to_stderr(house: House) -> None:
         assert ended.out
         assert not {"fix:", "note:", "warning"} & set(ended.out.split())
         assert "\x1b[" not in ended.said, "no colours into a file"
-    refused = house.call("resync", "slb", "--dry-run", "--adopt", "7")
+    refused = house.call("resync", "slb", "--dry-run", "--adopt", "3")
     assert "--adopt 2" in refused.err
     assert "--adopt 2" not in refused.out
 

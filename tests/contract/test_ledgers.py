@@ -141,6 +141,8 @@ states = st.builds(
     unusable=st.integers(0, 10**6),
     unusable_since=times,
     largest=st.dictionaries(st.text(), st.integers(0, 2**40)),
+    peak=st.dictionaries(st.text(), st.integers(0, 2**40)),
+    by_hand=st.text(),
     notices=st.dictionaries(
         st.text(), st.builds(Notice, signature=st.text(), since=moments, logged_at=moments), max_size=3
     ),
@@ -175,6 +177,18 @@ def test_every_field_of_every_row_and_of_the_state_comes_back_as_it_was(
         picture = ledger.load()
     assert picture.rows == {item.key: item for item in stored}
     assert picture.state == state
+
+
+@every_ledger
+def test_how_large_the_fleet_was_is_noted_beside_the_ledger(make: Make) -> None:
+    # The ledger is lost, and nothing tells any more that a hundred chargers were published yesterday.
+    with make() as ledger:
+        assert (ledger.load().peak, ledger.load().lost) == ({}, False)
+        ledger.remember({"2026-11-20": 100})
+        assert ledger.load().peak == {"2026-11-20": 100}
+        ledger.begin(intent())
+        ledger.remember({"2026-11-21": 90})
+        assert (ledger.load().peak, ledger.load().lost) == ({"2026-11-21": 90}, False)
 
 
 def test_the_property_above_varies_every_field() -> None:

@@ -16,6 +16,7 @@ from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import ConnectorState, EvseStatus, MappedFleet, SourceRecord
 from oicp_adapter.core.plan import Missing, PlanPolicy
 from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.ledger.mark import HighWaterMark
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.ports import Clock, Hub, Ledger
@@ -155,6 +156,11 @@ class Operator:
             World(source=self.source, hub=self.hub, ledger=self.ledger, clock=self.clock, lines=self.lines),
         )
 
+    def loses_its_ledger(self, *, mark: HighWaterMark | None = None) -> None:
+        """The ledger is gone, and a new process begins another. `mark`: what still lies beside it; None: nothing."""
+        self.ledger = MemoryLedger(mark)
+        self.start()
+
     def has(self, fleet: Mapping[str, str], *, last_seen: float | None = None) -> None:
         """From now on the source has exactly this: EVSE → value."""
         self.source.records = [
@@ -198,10 +204,11 @@ class Operator:
         adopt: int | None = None,
         allow: int | None = None,
         allow_unknown: int | None = None,
+        empties: bool = False,
         force: bool = False,
     ) -> CycleReport:
         self.passes(after)
-        allowance = Allowance(adopt=adopt, withdrawals=allow, unknowns=allow_unknown)
+        allowance = Allowance(adopt=adopt, withdrawals=allow, unknowns=allow_unknown, empties_the_map=empties)
         return self.sync.full(asked="test", allowance=allowance, force=force)
 
     def sent(self) -> list[str]:

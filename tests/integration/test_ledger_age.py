@@ -6,6 +6,8 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from oicp_adapter.core.model import ActionType
 from oicp_adapter.core.records import OperatorState, PushIntent, PushRow
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
@@ -93,3 +95,60 @@ def test_a_torn_or_missing_mark_says_nothing(tmp_path: Path) -> None:
     assert not gone_back(path)
     mark.unlink()
     assert not gone_back(path)
+
+
+def noted(path: Path, *, base_url: str = QA, operator: str = "DEABC") -> tuple[bool, dict[str, int] | None]:
+    with SqliteStore.open(path, now=NOW) as store, closing(store.operator(base_url, operator)) as ledger:
+        picture = ledger.load()
+        return picture.lost, picture.peak
+
+
+def remembers(path: Path, peak: dict[str, int], *, base_url: str = QA) -> None:
+    with SqliteStore.open(path, now=NOW) as store, closing(store.operator(base_url, "DEABC")) as ledger:
+        ledger.remember(peak)
+
+
+def lost(path: Path) -> None:
+    for beside in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        beside.unlink(missing_ok=True)
+
+
+def test_a_lost_ledger_is_told_from_a_first_run_and_from_another_hubject(tmp_path: Path) -> None:
+    # The ledger is deleted beside an empty export, and nothing remembers that a fleet was published.
+    path = tmp_path / "ledger.db"
+    assert noted(path) == (False, {})
+    remembers(path, {"2026-11-20": 100})
+    pushes(path, 3)
+    assert noted(path) == (False, {"2026-11-20": 100})
+    lost(path)
+    assert noted(path) == (True, {"2026-11-20": 100})
+    assert noted(path, base_url=PROD) == (False, {})
+    remembers(path, {"2026-11-21": 5}, base_url=PROD)
+    pushes(path, 1, base_url=PROD)
+    assert noted(path) == (True, {"2026-11-20": 100})
+    assert noted(path, base_url=PROD) == (False, {"2026-11-21": 5})
+
+
+@pytest.mark.parametrize("text", ['{"https://qa.example/api/oicp":7}', '{"https://qa', ""])
+def test_a_mark_of_an_older_version_or_a_torn_one_does_not_know_how_large_the_fleet_was(
+    tmp_path: Path, text: str
+) -> None:
+    # It is read as "no fleet": a guard with nothing to compare says yes.
+    path = tmp_path / "ledger.db"
+    pushes(path, 2)
+    (mark,) = tmp_path.glob("*.mark")
+    mark.write_text(text)
+    assert noted(path) == (False, None)
+    lost(path)
+    assert noted(path) == (text.endswith("}"), None)
+
+
+def test_an_older_version_s_number_still_shows_that_the_ledger_has_gone_back(tmp_path: Path) -> None:
+    # The upgrade is installed together with an old copy of the ledger.
+    path = tmp_path / "ledger.db"
+    pushes(path, 2)
+    (mark,) = tmp_path.glob("*.mark")
+    mark.write_text(f'{{"{QA}":7}}')
+    assert gone_back(path)
+    remembers(path, {"2026-11-20": 100})
+    assert gone_back(path), "the figure is noted, and the number forgotten"

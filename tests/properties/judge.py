@@ -243,7 +243,8 @@ class Judge(Watch, Watcher):
                 self.gone.update(dict.fromkeys(left, now))
         for statuses in (move.before, move.after):
             self._measure(statuses)
-        limit = max(self.count, self.share * self._largest())
+        largest = self._largest()
+        limit = min(max(self.count, self.share * largest), max(1.0, largest / 2))
         lost = {key for key, at in self.gone.items() if now - at < WEEK - 15 * self.settle}
         assert len(lost) <= limit, f"P4: {len(lost)} EVSEs left within 7 days: {sorted(lost)}, {limit=}"
         if run.allowance.withdrawals is not None:

@@ -61,6 +61,8 @@ BOUNDARIES = (
     "finish.after",
     "save.before",
     "save.after",
+    "remember.before",
+    "remember.after",
     "interrupted.before",
     "interrupted.after",
     "rejected.before",
@@ -119,6 +121,11 @@ class MinedLedger:
         self._cross("save.before")
         self.inner.save(rows, state, forget=forget)
         self._cross("save.after")
+
+    def remember(self, peak: dict[str, int]) -> None:
+        self._cross("remember.before")
+        self.inner.remember(peak)
+        self._cross("remember.after")
 
     def begin(self, intent: PushIntent) -> int:
         self._watcher.begun(intent, self.inner.load())

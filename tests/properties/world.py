@@ -211,9 +211,16 @@ class World:
     def nightly(self) -> CycleReport | None:
         return self._cycle("full", Allowance(), lambda: self.sync.full(asked="schedule"))
 
-    def resync(self, *, adopt: int | None = None, allow: int | None = None, patience: int = 8) -> str:
+    def resync(
+        self,
+        *,
+        adopt: int | None = None,
+        allow: int | None = None,
+        empties: bool = False,
+        patience: int = 8,
+    ) -> str:
         """A manual resync, waiting as the daemon would; how it ended, "waiting" or "crashed"."""
-        allowance = Allowance(adopt=adopt, withdrawals=allow)
+        allowance = Allowance(adopt=adopt, withdrawals=allow, empties_the_map=empties)
         resync = Resync(self.sync, allowance, now=self.clock.now(), asked="resync #1")
         for _ in range(patience):
             ended = self._cycle("resync", allowance, lambda: resync.step(self.clock.now()) or "waiting")
@@ -335,7 +342,7 @@ class World:
             return
         began = self.clock.now()
         for _ in range(3):
-            ended = self.resync(adopt=self.full_size(), allow=1000)
+            ended = self.resync(adopt=self.full_size(), allow=1000, empties=True)
             if ended == "done":
                 break
         assert ended == "done", ended

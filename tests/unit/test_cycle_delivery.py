@@ -227,8 +227,13 @@ def test_a_preview_tells_and_changes_nothing() -> None:
 # --- resync by hand ---------------------------------------------------------------------------------------
 
 
-def resync(operator: Operator, **allowed: int) -> Ended | None:
-    asked = Resync(operator.sync, Allowance(**allowed), now=operator.clock.now(), asked="resync #1")
+def resync(operator: Operator, *, adopt: int | None = None, withdrawals: int | None = None) -> Ended | None:
+    asked = Resync(
+        operator.sync,
+        Allowance(adopt=adopt, withdrawals=withdrawals),
+        now=operator.clock.now(),
+        asked="resync #1",
+    )
     return asked.step(operator.clock.now())
 
 

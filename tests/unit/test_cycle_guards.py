@@ -14,6 +14,7 @@ from oicp_adapter.core.model import EvseStatus, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
 from oicp_adapter.core.text import time_text
 from oicp_adapter.errors import SourceError
+from oicp_adapter.ledger.mark import MemoryMark, Noted
 from oicp_adapter.ports import CommandState
 from oicp_adapter.sync.facts import operator_facts
 from oicp_adapter.sync.resync import Resync
@@ -324,6 +325,109 @@ def test_a_refused_withdrawal_is_not_made_because_the_last_answer_was_lost() -> 
     assert ([refusal.guard.value for refusal in report.refusals], shown(operator)) == (["withdrawal"], 20)
     operator.has(fleet(1, 20))
     assert (operator.delta(after=10).exit_code, operator.holds()) == (0, fleet(1, 20, "Available"))
+
+
+# --- a ledger that was lost -------------------------------------------------------------------------------
+
+
+def nights(operator: Operator) -> list[str]:
+    return [operator.full(after=DAY).full_load for _ in range(3)]
+
+
+@pytest.mark.parametrize("left", [0, 1, 19, 40])
+def test_a_lost_ledger_needs_a_person_though_the_first_full_load_is_automatic(left: int) -> None:
+    # The ledger is deleted while the export is header-only: `full load applied: 0 records`, and the map is empty.
+    operator = Operator(Choices(first_full_load="automatic"))
+    operator.published(fleet(1, 40))
+    operator.loses_its_ledger(mark=operator.ledger.mark)
+    operator.has(fleet(1, left))
+    assert nights(operator) == ["refused"] * 3
+    assert shown(operator) == 40
+    assert operator.lines.alarms.count("ledger.lost") == 1
+    assert "baseline.unknown" in operator.lines.alarms, "nobody is told that it waits for a person"
+    report = operator.full(after=10)
+    assert [refusal.guard.value for refusal in report.refusals] == ["baseline"]
+    assert ("--adopt" in report.refusals[0].hint) is (left >= 20)
+    if left:
+        assert operator.full(after=10, adopt=left).full_load == "applied"
+        assert shown(operator) == left
+        assert operator.full(after=DAY).full_load == "applied"
+
+
+def test_what_a_lost_ledger_says_outlives_restarts_and_crashes_before_the_first_push() -> None:
+    # The second start finds rows and a push of its own, takes them for the old ones, and the full load is automatic.
+    operator = Operator(Choices(first_full_load="automatic"))
+    operator.published(fleet(1, 40))
+    operator.loses_its_ledger(mark=operator.ledger.mark)
+    operator.source.failure = SourceError("down")
+    operator.delta()
+    operator.source.failure = None
+    operator.has(fleet(1, 30))
+    for _ in range(3):
+        operator.start()
+        assert operator.full(after=DAY).full_load == "refused"
+    assert shown(operator) == 40
+
+
+def test_a_mark_of_an_older_version_does_not_tell_how_large_the_fleet_was_and_a_person_is_asked() -> None:
+    # The adapter is upgraded and its ledger lost on the same day; what is left of the export looks like the fleet.
+    operator = Operator(Choices(first_full_load="automatic"))
+    operator.loses_its_ledger(mark=MemoryMark(Noted(push=500)))
+    operator.has(fleet(1, 3))
+    assert nights(operator) == ["refused"] * 3
+    report = operator.full(after=10)
+    assert "--adopt" not in report.refusals[0].hint
+    assert "Adopting the baseline" in report.refusals[0].hint
+
+
+def test_an_upgrade_with_a_known_baseline_notes_the_measure_and_the_nights_go_on() -> None:
+    # After an upgrade every operator waits for a person, because the mark is of the version before.
+    operator = Operator(Choices(first_full_load="automatic"))
+    operator.published(fleet(1, 40))
+    push = operator.ledger.mark.read().push
+    operator.ledger.mark = mark = MemoryMark(Noted(push=push))
+    operator.ledger.save((), replace(operator.state, peak={}))
+    operator.start()
+    assert operator.full(after=DAY).full_load == "applied"
+    assert list((mark.read().peak or {}).values()) == [40]
+
+
+def test_without_a_mark_it_is_a_first_run_and_automatic_means_automatic() -> None:
+    # The volume is new, the ledger too: nobody ever gets out of an unknown baseline without a person.
+    operator = Operator(Choices(baseline="", first_full_load="automatic"))
+    operator.preload(fleet(1, 40, "Available"))
+    operator.has({})
+    assert nights(operator) == ["refused"] * 3
+    operator.has(fleet(1, 30))
+    assert operator.full(after=DAY).full_load == "applied"
+    assert shown(operator) == 30
+
+
+def test_a_distrusted_ledger_is_measured_by_what_was_published() -> None:
+    # `ledger distrust`, and the next automatic full load is of what is left of the export.
+    operator = Operator(Choices(first_full_load="automatic"))
+    operator.published(fleet(1, 40))
+    operator.sync.distrust("test")
+    operator.delta(after=61)
+    operator.ledger.save(
+        [replace(row, first_missing=1.0) for row in operator.ledger.load().rows.values()], operator.state
+    )
+    operator.has(fleet(1, 19))
+    assert operator.full(after=61).full_load == "refused"
+    assert shown(operator) == 40
+
+
+def test_a_first_run_of_which_most_is_outside_the_prefixes_publishes_nothing() -> None:
+    # A typo in evse_id_prefixes: four chargers are published, and the full load deletes the other six.
+    operator = Operator(Choices(baseline="", first_full_load="automatic", prefixes=(wire("E1"),)))
+    operator.preload(fleet(1, 9, "Available"))
+    operator.has(fleet(1, 9))
+    report = operator.full()
+    assert ([refusal.guard.value for refusal in report.refusals], report.full_load) == (
+        ["first_run"],
+        "refused",
+    )
+    assert (operator.sent(), shown(operator)) == ([], 9)
 
 
 NAMELESS = [SourceRecord(status="AVAILABLE", origin=f"line {number}") for number in range(10)]

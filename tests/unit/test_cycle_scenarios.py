@@ -25,7 +25,7 @@ SCENARIOS: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent.parent / "scenarios" / "cycles.yaml").read_text("utf-8")
 )
 SET_UP = ("after", "restart", "source", "change", "read", "hubject", "no_evse_data", "names", "answers")
-ACTION = ("run", "adopt", "allow_withdrawal", "force")
+ACTION = ("run", "adopt", "allow_withdrawal", "empties_the_map", "force")
 EXPECT = ("sends", "tells", "exit", "full_load", "holds", "ledger", "found", "healed", "says")
 WORDS: Mapping[str, Answer | Scripted] = {
     "in doubt": answers.IN_DOUBT,
@@ -87,7 +87,11 @@ def set_up(operator: Operator, fleet: dict[str, str], step: dict[str, Any]) -> N
 
 
 def run(operator: Operator, step: dict[str, Any]) -> CycleReport | None:
-    allowance = Allowance(adopt=step.get("adopt"), withdrawals=step.get("allow_withdrawal"))
+    allowance = Allowance(
+        adopt=step.get("adopt"),
+        withdrawals=step.get("allow_withdrawal"),
+        empties_the_map=step.get("empties_the_map", False),
+    )
     force = step.get("force", False)
     try:
         match step["run"]:

@@ -132,7 +132,7 @@ def test_what_a_person_allowed_once_is_no_free_pass_after_it_may_have_come_back(
         del world.backend.evses[evse(number)]
     world.delta()
     world.clock.advance(SETTLE + 1)
-    assert world.resync(allow=3) == "done"
+    assert world.resync(allow=3, empties=True) == "done"
     world.backend.evses |= {evse(number): "AVAILABLE" for number in range(3)}
     world.hubject.faults.append(Fault("garbage page", "fullLoad", arrival=0))
     world.nightly()

@@ -202,3 +202,26 @@ def test_every_promise_names_its_proof() -> None:
     assert [promise[:2] for promise in promises] == [f"P{number}" for number in range(1, 9)]
     for promise in promises:
         assert re.search(r"`tests/[\w/]+\.py`", promise.split("\n## ")[0]), promise[:40]
+
+
+TEXTS = sorted(
+    path
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("config/**/*"),
+        *ROOT.glob("oicp_adapter/**/*.py"),
+    )
+    if path.suffix in (".md", ".toml", ".py")
+)
+
+
+def test_no_text_holds_a_command_that_would_empty_the_map() -> None:
+    # Somebody copies it from the runbook at 03:00, and the map is empty.
+    ready = re.compile(r"--adopt[ =]+0\b|--(adopt|allow-withdrawal)[ =]+\d+.*--empties-the-map")
+    assert [
+        (path.name, line) for path in TEXTS for line in path.read_text().splitlines() if ready.search(line)
+    ] == []
+    assert ready.search("oicp-adapter resync abc --allow-withdrawal 12 --empties-the-map")
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    assert "resync OPERATOR --allow-withdrawal N --empties-the-map" in runbook

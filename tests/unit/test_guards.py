@@ -8,19 +8,23 @@ import msgspec
 import pytest
 
 from oicp_adapter.core.guards import (
+    Allowance,
     Guard,
     GuardPolicy,
     Refusal,
     baseline_guard,
+    emptiness_guard,
     first_run_guard,
     forgettable,
     grown,
     published,
+    remaining,
     withdrawal_guard,
 )
+from oicp_adapter.core.high_water import day_of
 from oicp_adapter.core.model import Cause, EvseStatus
 from oicp_adapter.core.plan import FullLoadPlan
-from oicp_adapter.core.records import WEEK, EvseRow, OperatorState, Presence, Quarantine
+from oicp_adapter.core.records import LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence, Quarantine
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -48,15 +52,23 @@ def withdrawn(number: int, *, ago: float) -> EvseRow:
 
 
 def guard(
-    planned: int, rows: list[EvseRow], *, state: OperatorState | None = None, allowed: int | None = None
+    planned: int,
+    rows: list[EvseRow],
+    *,
+    state: OperatorState | None = None,
+    allowed: int | None = None,
+    empties: bool = False,
+    adopt: int | None = None,
 ) -> Refusal | None:
+    keys = {one.key for one in rows[:planned]}
     return withdrawal_guard(
-        {one.key for one in rows[:planned]},
+        keys,
         rows,
         state or OperatorState(),
         POLICY,
         now=NOW,
-        allowed=allowed,
+        remain=remaining(rows, keys),
+        allowance=Allowance(withdrawals=allowed, empties_the_map=empties, adopt=adopt),
         operator="slb",
     )
 
@@ -64,8 +76,17 @@ def guard(
 @pytest.mark.parametrize(
     ("planned", "of", "passes"),
     [
-        (5, 5, True),
-        (6, 6, False),
+        (0, 1, True),
+        (1, 1, False),
+        (1, 2, True),
+        (2, 2, False),
+        (1, 3, True),
+        (2, 3, False),
+        (2, 4, True),
+        (3, 5, False),
+        (4, 8, True),
+        (5, 6, False),
+        (5, 9, False),
         (5, 10, True),
         (6, 59, False),
         (6, 60, True),
@@ -77,8 +98,11 @@ def guard(
         (0, 0, True),
     ],
 )
-def test_more_than_ten_percent_and_more_than_five_is_refused(planned: int, of: int, passes: bool) -> None:
-    # An export that lost a region takes it off the map; or five EVSEs cannot be closed without a person.
+def test_more_than_ten_percent_and_five_or_more_than_half_or_all_is_refused(
+    planned: int, of: int, passes: bool
+) -> None:
+    # An export that lost a region takes it off the map, a header-only one a fleet of five; or five EVSEs of a larger
+    # fleet cannot be closed without a person.
     assert (guard(planned, fleet(of)) is None) is passes
 
 
@@ -133,7 +157,54 @@ def test_the_account_keeps_the_largest_set_of_each_of_the_last_days_only() -> No
 def test_what_a_person_allowed_is_a_number_and_not_a_switch() -> None:
     # `--allow-withdrawal 50` lets five hundred go because the export broke again meanwhile.
     assert guard(50, fleet(100), allowed=50) is None
-    assert guard(51, fleet(100), allowed=50) is not None
+    assert guard(50, fleet(100), allowed=49) is not None
+
+
+@pytest.mark.parametrize(("planned", "of"), [(51, 100), (100, 100), (2, 3), (1, 1)])
+def test_more_than_half_or_the_last_one_needs_a_person_who_says_so_twice(planned: int, of: int) -> None:
+    # At 03:00 a number is copied from one window into another, and the map is empty.
+    refusal = guard(planned, fleet(of), allowed=planned)
+    assert refusal is not None
+    assert guard(planned, fleet(of), empties=True) is not None
+    assert guard(planned, fleet(of), allowed=planned - 1, empties=True) is not None
+    assert guard(planned, fleet(of), allowed=planned, empties=True) is None
+    for text in (refusal.hint, refusal.text):
+        assert "resync" not in text
+    assert "Emptying the map on purpose" in refusal.hint
+
+
+def test_that_all_may_go_is_said_by_a_full_load_of_nothing_and_says_nothing_about_a_part() -> None:
+    # `--adopt 0` beside an export that has five left: the full load is refused, and all but five leave one by one.
+    assert guard(100, fleet(100), adopt=0, empties=True) is None
+    assert guard(100, fleet(100), adopt=0) is not None
+    assert guard(95, fleet(100), adopt=0, empties=True) is not None
+    assert guard(95, fleet(100), adopt=5, empties=True) is not None
+
+
+def test_the_half_is_counted_over_a_week_as_everything_else() -> None:
+    # An export that loses two chargers a day empties a fleet of five in three days.
+    before = [withdrawn(number, ago=3 * DAY) for number in range(2)]
+    assert guard(1, fleet(3) + before, state=OperatorState(largest=largest(5, 3))) is not None
+    assert guard(1, fleet(3) + before, state=OperatorState(largest=largest(6, 3))) is None
+
+
+def test_settings_do_not_lift_the_half() -> None:
+    # max_withdrawal_share = 1, and the guard is gone.
+    rows = fleet(100)
+    lax = GuardPolicy(withdrawal_share=1.0, withdrawal_count=1000)
+    for planned, passes in ((50, True), (51, False)):
+        keys = {one.key for one in rows[:planned]}
+        refusal = withdrawal_guard(
+            keys,
+            rows,
+            OperatorState(),
+            lax,
+            now=NOW,
+            remain=remaining(rows, keys),
+            allowance=Allowance(),
+            operator="slb",
+        )
+        assert (refusal is None) is passes
 
 
 def test_the_refusal_tells_how_many_of_how_many_which_and_what_to_type() -> None:
@@ -170,6 +241,36 @@ def test_a_first_run_with_more_than_half_unmapped_publishes_nothing(
         assert len(refusal.keys) == of
 
 
+def unseen(number: int, **more: Any) -> EvseRow:
+    return row(f"E{number}", presence=Presence.UNKNOWN, status=None, **more)
+
+
+@pytest.mark.parametrize(
+    ("usable", "unmapped", "rejected", "passes"),
+    [(4, 0, 4, True), (4, 0, 5, False), (4, 1, 2, True), (4, 1, 3, False), (0, 0, 9, False), (0, 0, 0, True)],
+)
+def test_on_a_first_run_what_cannot_be_used_counts_like_what_cannot_be_read(
+    usable: int, unmapped: int, rejected: int, passes: bool
+) -> None:
+    # A prefix is wrong, most of the fleet is outside of it, and the rest is taken for the fleet.
+    rows = [unseen(n, cause=Cause.UNMAPPED if n < unmapped else Cause.REPORTED) for n in range(usable)]
+    refusal = first_run_guard(rows, rejected=rejected)
+    assert (refusal is None) is passes
+    if refusal is not None:
+        assert len(refusal.keys) == usable
+        assert "quarantine list" in refusal.hint
+
+
+def test_what_cannot_be_used_is_no_first_run_where_the_fleet_was_pushed_or_refused() -> None:
+    # A depot of chargers without ids, larger than the fleet: exit 3 for ever.
+    bad = Quarantine(
+        code="603", text="", process_id=None, since=NOW, retry_at=NOW, attempts=1, status=EvseStatus.AVAILABLE
+    )
+    assert first_run_guard(fleet(3), rejected=100) is None
+    assert first_run_guard([row("E1", first_missing=NOW, status_at=NOW)], rejected=100) is None
+    assert first_run_guard([unseen(1, quarantine=bad)], rejected=100) is None
+
+
 def test_one_evse_that_was_pushed_does_not_end_the_first_run() -> None:
     # The export begins with a single charger, the fleet follows with the wrong vocabulary, and it is all Unknown.
     rows = [row("E0")]
@@ -202,6 +303,20 @@ def full(count: int) -> FullLoadPlan:
     return FullLoadPlan(records=records, withdraws=(), leaves_out=())
 
 
+def said(
+    full: FullLoadPlan,
+    state: OperatorState,
+    *,
+    adopt: int | None = None,
+    empties: bool = False,
+    automatic: bool = False,
+) -> Refusal | None:
+    allowance = Allowance(adopt=adopt, empties_the_map=empties)
+    return baseline_guard(
+        full, state, allowance=allowance, automatic=automatic, operator="slb"
+    ) or emptiness_guard(full, state, allowance)
+
+
 @pytest.mark.parametrize(
     ("baseline", "adopt", "refused_by"),
     [
@@ -218,11 +333,81 @@ def test_a_full_load_needs_a_known_baseline_or_the_exact_number(
     baseline: str, adopt: int | None, refused_by: Guard | None
 ) -> None:
     # The first night deletes 700 EVSEs that another system pushed for the same operator.
-    refusal = baseline_guard(full(300), OperatorState(baseline=baseline), adopt=adopt, operator="slb")
+    refusal = said(full(300), OperatorState(baseline=baseline), adopt=adopt)
     assert (refusal.guard if refusal else None) is refused_by
     if refusal is not None:
         assert "Hubject will delete everything else it holds for this operator" in refusal.text
         assert "oicp-adapter resync slb --adopt 300" in refusal.hint
+
+
+PEAK = {day_of(NOW - 60 * DAY): 100}
+
+
+@pytest.mark.parametrize(
+    ("holds", "state", "refused_by"),
+    [
+        (0, OperatorState(), Guard.EMPTINESS),
+        (1, OperatorState(), None),
+        (0, OperatorState(baseline="adopted"), Guard.EMPTINESS),
+        (49, OperatorState(peak=PEAK), Guard.EMPTINESS),
+        (50, OperatorState(peak=PEAK), None),
+        (49, OperatorState(baseline="adopted", peak=PEAK), Guard.EMPTINESS),
+        (50, OperatorState(baseline="adopted", peak=PEAK), None),
+        (100, OperatorState(by_hand=LOST, peak=PEAK), Guard.BASELINE),
+        (100, OperatorState(by_hand=UNMEASURED), Guard.BASELINE),
+    ],
+)
+def test_a_full_load_that_needs_nobodys_yes_holds_something_and_not_much_less_than_before(
+    holds: int, state: OperatorState, refused_by: Guard | None
+) -> None:
+    # A header-only export on the first night, or beside a lost ledger: `full load applied: 0 records`.
+    refusal = said(full(holds), state, automatic=True)
+    assert (refusal.guard if refusal else None) is refused_by
+
+
+def test_a_full_load_of_evses_that_are_gone_holds_nothing() -> None:
+    # The backend says REMOVED of every charger, and the automatic first full load takes them all off the map.
+    records = tuple((f"E{number}", f"E{number}", EvseStatus.EVSE_NOT_FOUND) for number in range(9))
+    removed = FullLoadPlan(records=records, withdraws=(), leaves_out=())
+    for adopt in (None, 9):
+        refusal = said(removed, OperatorState(), automatic=True, adopt=adopt)
+        assert refusal is not None
+        assert refusal.guard is Guard.EMPTINESS
+    assert said(removed, OperatorState(), adopt=9, empties=True) is None
+
+
+@pytest.mark.parametrize(
+    ("holds", "state", "adopt", "names"),
+    [
+        (300, OperatorState(), None, "resync slb --adopt 300"),
+        (300, OperatorState(by_hand=LOST, peak=PEAK), None, "resync slb --adopt 300"),
+        (300, OperatorState(by_hand=UNMEASURED), None, "Adopting the baseline"),
+        (49, OperatorState(peak=PEAK), None, "Emptying the map"),
+        (0, OperatorState(), None, "Emptying the map"),
+        (300, OperatorState(), 299, "resync slb --adopt 300"),
+        (0, OperatorState(), 1000, "Emptying the map"),
+        (49, OperatorState(), 100, "Emptying the map"),
+        (50, OperatorState(), 100, "resync slb --adopt 50"),
+        (49, OperatorState(baseline="adopted", peak=PEAK), 48, "Emptying the map"),
+        (0, OperatorState(baseline="adopted"), 0, "Emptying the map"),
+    ],
+)
+def test_no_refusal_prints_the_command_that_would_empty_the_map(
+    holds: int, state: OperatorState, adopt: int | None, names: str
+) -> None:
+    # `--adopt 1000` against an empty export prints `--adopt 0`; whoever copies it deletes a thousand chargers.
+    refusal = said(full(holds), state, adopt=adopt)
+    assert refusal is not None
+    assert names in refusal.hint
+    assert ("resync" in refusal.hint) is ("resync" in names)
+
+
+def test_to_adopt_nothing_is_said_twice() -> None:
+    # A script computes N from the export, and the export is empty.
+    refusal = said(full(0), OperatorState(), adopt=0)
+    assert refusal is not None
+    assert refusal.guard is Guard.EMPTINESS
+    assert said(full(0), OperatorState(), adopt=0, empties=True) is None
 
 
 # --- counting and forgetting ------------------------------------------------------------------------------
