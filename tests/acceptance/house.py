@@ -141,11 +141,8 @@ class House:
         self, command: Sequence[str], *, env: Mapping[str, str] | None = None, within: float = 30.0
     ) -> Ended:
         """Run a command to its end, such as one that sets limits for a verb first."""
-        verb = Verb(command, cwd=self.place, env=self.environment(env))
-        try:
+        with Verb(command, cwd=self.place, env=self.environment(env)) as verb:
             ended = verb.ended(within=within)
-        finally:
-            verb.close()
         _is_presentable(ended.said)
         return ended
 

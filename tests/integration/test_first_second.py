@@ -41,11 +41,8 @@ main()
 
 def begun(verb: str, *numbers: signal.Signals) -> Ended:
     code = BEGINS.format(heavy=HEAVY, numbers=[int(number) for number in numbers], verb=verb)
-    process = Verb([sys.executable, "-c", code], cwd=Path.cwd(), env=os.environ)
-    try:
+    with Verb([sys.executable, "-c", code], cwd=Path.cwd(), env=os.environ) as process:
         return process.ended()
-    finally:
-        process.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])

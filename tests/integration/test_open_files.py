@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.settings.load import load_settings
 from oicp_adapter.simulator import Certificates
 from oicp_adapter.sources.file import FileOptions, FileSource
+from tests.acceptance.running import Verb
 from tests.fakes.clock import HurriedClock
 
 SPARE = 8
@@ -128,5 +128,5 @@ for soft, limit in ((64, 128), (100, 128), (128, 128)):
 
 def test_the_limit_is_raised_as_far_as_it_goes() -> None:
     # Two hundred operators do not fit into the 1,024 that a service is given.
-    ended = subprocess.run([sys.executable, "-c", RAISING], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines() == ["128 128"] * 3
+    with Verb([sys.executable, "-c", RAISING], cwd=Path.cwd(), env=os.environ) as process:
+        assert process.ended().out.splitlines() == ["128 128"] * 3

@@ -269,7 +269,7 @@ def test_an_answer_can_come_twice_in_one_piece(sim: Simulator) -> None:
     content = msgspec.json.encode(message(NEW))
     address = httpx.URL(sim.base_url)
     head = f"POST {address.path}{PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((address.host, address.port), timeout=5) as client:
+    with socket.create_connection((address.host, address.port), timeout=AT_MOST) as client:
         client.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         received = client.recv(65536)
     first, second = received[: len(received) // 2], received[len(received) // 2 :]
