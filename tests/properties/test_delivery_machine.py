@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
@@ -120,6 +121,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         missing=st.sampled_from([Missing.DELETE, Missing.EVSE_NOT_FOUND, Missing.DELETE, Missing.KEEP]),
         automatic=st.booleans(),
         unknown_after=st.sampled_from([None, None, 1800.0]),
+        believed_after=st.sampled_from([43_200.0, 43_200.0, 1800.0, None]),
         generous=st.booleans(),
         calls_per_minute=st.sampled_from([1900, 20, 1]),
         seed=st.integers(0, 9),
@@ -132,6 +134,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         preloaded: int,
         warm: bool,
         generous: bool,
+        believed_after: float | None,
         themes: list[Fault],
         missing: Missing,
         **choices: object,
@@ -141,6 +144,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         if any(theme.action == "delete" for theme in themes):
             missing, generous = Missing.DELETE, True
         guards = GuardPolicy(withdrawal_share=0.9) if generous else GuardPolicy() if size > 20 else SMALL
+        guards = msgspec.structs.replace(guards, unmapped_believed_after=believed_after)
         chosen = Choices(guards=guards, settle=SETTLE, missing=missing, **choices)  # type: ignore[arg-type]
         self.world = World(chosen, ledger=self.ledger())
         self.world.backend.evses = {evse(number): "AVAILABLE" for number in range(size)}
@@ -171,6 +175,42 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(status=st.sampled_from(["KAPUTT", "UNKNOWN", "REMOVED", "PLANNED", "AVAILABLE", "CHARGING"]))
     def all_change(self, status: str) -> None:
         self.world.backend.evses = dict.fromkeys(self.world.backend.evses, status)
+
+    @rule(chosen=some, silent=st.sampled_from([True, True, False]))
+    def some_fall_silent(self, chosen: list[int], silent: bool) -> None:
+        wires = {self.wire(number) for number in chosen}
+        self.world.backend.silent = (
+            self.world.backend.silent | wires if silent else self.world.backend.silent - wires
+        )
+
+    @rule(silent=st.booleans())
+    def all_fall_silent(self, silent: bool) -> None:
+        self.world.backend.silent = set(self.world.backend.evses) if silent else set()
+
+    @rule(
+        how=st.sampled_from(["KAPUTT", "KAPUTT", "silent", "in turns"]),
+        steps=st.integers(2, 6),
+        apart=st.sampled_from([10.0, 10.0, 61.0, 1000.0, 3601.0]),
+        changing=ocpi,
+        restarted=st.booleans(),
+    )
+    def a_ramp(self, how: str, steps: int, apart: float, changing: str, restarted: bool) -> None:
+        """A mistake that comes in row by row, while what can be read goes on changing."""
+        self._wake()
+        fleet = sorted(self.world.backend.evses)
+        for step in range(steps):
+            part = fleet[len(fleet) * step // steps : len(fleet) * (step + 1) // steps]
+            if how == "silent" or (how == "in turns" and step % 2):
+                self.world.backend.silent.update(part)
+            else:
+                self.world.backend.evses.update(dict.fromkeys(part, "KAPUTT"))
+            if fleet:
+                self.world.backend.evses[fleet[step * 7 % len(fleet)]] = changing
+            self.world.clock.advance(apart)
+            self.world.delta()
+            self.world.check()
+            if restarted and step % 2:
+                self.world.restart()
 
     @rule(keep=st.integers(0, 12))
     def most_vanish(self, keep: int) -> None:
@@ -235,7 +275,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule(
         seconds=st.sampled_from(
-            [1.0, 10.0, 10.0, 31.0, 61.0, 61.0, 2 * SETTLE, 10 * SETTLE, 3601.0, 86_400.0]
+            [1.0, 10.0, 10.0, 31.0, 61.0, 61.0, 2 * SETTLE, 10 * SETTLE, 901.0, 3601.0, 43_201.0, 86_400.0]
         )
     )
     def time_passes(self, seconds: float) -> None:
@@ -360,15 +400,17 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.world.backend.failing)
     @rule(
-        right=st.sampled_from([None, None, True, True, False]), allow=st.sampled_from([None, None, 0, 3, 100])
+        right=st.sampled_from([None, None, True, True, False]),
+        allow=st.sampled_from([None, None, 0, 3, 100]),
+        allow_unknown=st.sampled_from([None, None, 1, 7, 100]),
     )
-    def resync(self, right: bool | None, allow: int | None) -> None:
+    def resync(self, right: bool | None, allow: int | None, allow_unknown: int | None) -> None:
         adopt = None
         if right is not None:
             armed, self.world.boundaries.armed = self.world.boundaries.armed, None
             adopt = self.world.full_size() + (0 if right else 1)
             self.world.boundaries.armed = armed
-        event(f"resync {self.world.resync(adopt=adopt, allow=allow)}")
+        event(f"resync {self.world.resync(adopt=adopt, allow=allow, allow_unknown=allow_unknown)}")
 
     @rule()
     def restart(self) -> None:

@@ -105,6 +105,25 @@ class Watcher:
         """Its outcome is committed."""
 
 
+class Watchers(Watcher):
+    """Several, told in order."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def begun(self, intent: PushIntent, picture: Picture) -> None:
+        for watcher in self._watchers:
+            watcher.begun(intent, picture)
+
+    def durable(self, push_id: int, intent: PushIntent) -> None:
+        for watcher in self._watchers:
+            watcher.durable(push_id, intent)
+
+    def finished(self, push: PushRow) -> None:
+        for watcher in self._watchers:
+            watcher.finished(push)
+
+
 class MinedLedger:
     """A ledger whose every call crosses boundaries; each write is whole or not there at all."""
 

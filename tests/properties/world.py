@@ -32,10 +32,13 @@ from oicp_adapter.sync.work import DeliveryPolicy
 from oicp_adapter.telemetry.log import EventLog
 from tests.properties.hubject import OPERATOR, Hubject, key_of
 from tests.properties.judge import Judge
-from tests.properties.virtual import Boundaries, CrashNow, MinedLedger, VirtualClock
+from tests.properties.mass import MassJudge, Said
+from tests.properties.virtual import Boundaries, CrashNow, MinedLedger, VirtualClock, Watchers
 
 Result = TypeVar("Result")
 DELTA = 10.0
+SILENCE = 4 * 3600.0
+"""Seconds: older than any sign of life that counts."""
 OCPI = {
     "AVAILABLE": "Available",
     "CHARGING": "Occupied",
@@ -65,6 +68,10 @@ class Backend:
     respelled: set[str] = field(default_factory=set)
     odd: list[SourceRecord] = field(default_factory=list)
     failing: bool = False
+    silent: set[str] = field(default_factory=set)
+    """EVSEs whose last sign of life is hours old; they keep their last word."""
+    heard: Callable[[Mapping[str, Said]], None] = lambda said: None
+    """Told what each read says; nothing if it failed."""
     hidden: set[str] = field(default_factory=set)
     """EVSEs the next reads do not have; those reads say that they are incomplete."""
     boundaries: Boundaries = field(default_factory=Boundaries)
@@ -73,19 +80,35 @@ class Backend:
     def read(self, now: float) -> SourceRead:
         self.boundaries.cross("read")
         self.last = None
+        self.heard({})
         if self.failing:
             raise SourceError("the backend does not answer")
         records = [
-            SourceRecord(evse_id=wire.replace("*", "") if wire in self.respelled else wire, status=status)
+            SourceRecord(
+                evse_id=wire.replace("*", "") if wire in self.respelled else wire,
+                status=status,
+                last_heartbeat=now - SILENCE if wire in self.silent else None,
+            )
             for wire, status in self.evses.items()
             if wire not in self.hidden
         ]
         self.last = SourceRead(records=records + self.odd, complete=not self.hidden)
+        self.heard({key_of(wire): self.says(wire) for wire in self.evses if wire not in self.hidden})
         return self.last
+
+    def says(self, wire: str) -> Said:
+        """What it says of one EVSE."""
+        word = self.evses[wire]
+        readable = None if word == "KAPUTT" else OCPI[word]
+        if wire in self.silent and word not in ("REMOVED", "PLANNED"):
+            return Said(readable, "silent")
+        return Said(readable, "unmapped" if word == "KAPUTT" else "")
 
     def wanted(self) -> dict[str, str | None]:
         """Key → the status Hubject should show; None: nothing, or EvseNotFound."""
-        found = {key_of(wire): OCPI[status] for wire, status in self.evses.items()}
+        found = {
+            key_of(wire): "Unknown" if (one := self.says(wire)).unread else one.status for wire in self.evses
+        }
         return {key: None if status == "EvseNotFound" else status for key, status in found.items()}
 
 
@@ -139,6 +162,13 @@ class World:
             automatic=choices.automatic,
         )
         self.judge.wanted = self.backend.wanted
+        self.mass = MassJudge(
+            clock=self.clock,
+            guards=choices.guards,
+            slack=15 * choices.settle,
+            allowance=lambda: self.judge.run.allowance,
+        )
+        self.backend.heard = self.mass.read
         self.hubject = Hubject(
             clock=self.clock,
             boundaries=self.boundaries,
@@ -160,7 +190,7 @@ class World:
     def _built(self) -> OperatorSync:
         """As wiring builds it, over the same ledger each time."""
         choices = self.choices
-        ledger = MinedLedger(self.inner, self.boundaries, self.judge)
+        ledger = MinedLedger(self.inner, self.boundaries, Watchers(self.judge, self.mass))
         decider = Decider(
             operator="abc",
             plan=PlanPolicy(
@@ -197,7 +227,7 @@ class World:
 
     def restart(self) -> None:
         """The process ends and another begins over the same ledger."""
-        self.judge.interrupted()
+        self._interrupted()
         self.judge.restarted()
         self.inner = self._open_ledger()
         self.sync = self._built()
@@ -216,11 +246,13 @@ class World:
         *,
         adopt: int | None = None,
         allow: int | None = None,
+        allow_unknown: int | None = None,
         empties: bool = False,
         patience: int = 8,
     ) -> str:
         """A manual resync, waiting as the daemon would; how it ended, "waiting" or "crashed"."""
-        allowance = Allowance(adopt=adopt, withdrawals=allow, empties_the_map=empties)
+        allowance = Allowance(adopt=adopt, withdrawals=allow, unknowns=allow_unknown, empties_the_map=empties)
+        self.mass.begin_run()
         resync = Resync(self.sync, allowance, now=self.clock.now(), asked="resync #1")
         for _ in range(patience):
             ended = self._cycle("resync", allowance, lambda: resync.step(self.clock.now()) or "waiting")
@@ -249,11 +281,15 @@ class World:
             self.restart()
             return None
         except LedgerError:  # the daemon logs it and goes on
-            self.judge.interrupted()
+            self._interrupted()
             return None
         if isinstance(result, CycleReport):
             self._fresh(result, struck=bool(run.struck))
         return result
+
+    def _interrupted(self) -> None:
+        self.judge.interrupted()
+        self.mass.interrupted()
 
     # what must hold
 
@@ -280,7 +316,11 @@ class World:
         rows, wanted, truth = self.rows(), self.backend.wanted(), self.hubject.statuses()
         for key in only if only is not None else {*rows, *wanted, *self.judge.known}:
             row = rows.get(key)
-            if row is not None and (row.quarantine or row.withheld or row.in_doubt_since is not None):
+            if row is not None and (row.quarantine or row.in_doubt_since is not None):
+                continue
+            if row is not None and row.withheld:
+                if row.withheld == "mass_unknown" and key not in self.judge.disturbed:
+                    self.mass.withheld(row, truth.get(key))
                 continue
             if key in self.judge.disturbed and not removals:
                 continue
@@ -335,6 +375,7 @@ class World:
 
     def person(self) -> None:
         """Somebody repairs the source and allows the rest: Hubject holds exactly what the backend says."""
+        self.backend.silent.clear()
         for wire, status in self.backend.evses.items():
             if status == "KAPUTT":
                 self.backend.evses[wire] = "AVAILABLE"
@@ -386,5 +427,5 @@ class World:
             reasons = {"withdrawal": None, "unusable_records": None, "mass_unknown": "Unknown"}
             if row.withheld in reasons:
                 assert wanted.get(key) == reasons[row.withheld], f"withheld without reason: {row}"
-            if row.status is not None and row.in_doubt_since is None:
+            if row.withheld != "mass_unknown" and row.status is not None and row.in_doubt_since is None:
                 assert truth.get(key) == row.status.value, f"withheld, and changed all the same: {row}"

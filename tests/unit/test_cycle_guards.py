@@ -746,7 +746,7 @@ def test_a_refused_step_has_no_share_in_the_account() -> None:
 
 def test_what_unknown_after_publishes_is_not_counted_even_behind_a_freeze() -> None:
     # The export dies while the guard stands, and the map stays frozen after all.
-    operator = Operator(Choices(unknown_after=DAY))
+    operator = Operator(Choices(unknown_after=DAY, unmapped_believed_after=None))
     operator.published(fleet(1, 20))
     operator.has(fleet(1, 20, "KAPUTT"))
     assert operator.delta().exit_code == 3
@@ -791,3 +791,21 @@ def test_status_tells_since_when_the_map_is_frozen_and_what_nobody_vouches_for()
     ).frozen
     assert found is not None
     assert (found.since, found.available) == (time_text(frozen_at), 19)
+
+
+def test_a_full_load_takes_no_step_that_is_withheld_because_its_withdrawal_is_refused_as_well() -> None:
+    # Two guards withhold one EVSE, the full load asks one of them, and 20 EVSEs are Unknown in the morning.
+    def connectors(*statuses: str) -> list[SourceRecord]:
+        return [
+            SourceRecord(evse_id=wire(name), connector_id=str(number), status=status)
+            for name in names(1, 20)
+            for number, status in enumerate(statuses, 1)
+        ]
+
+    operator = Operator()
+    operator.source.records = connectors("AVAILABLE", "AVAILABLE")
+    operator.delta()
+    operator.source.records = connectors("REMOVED", "KAPUTT")
+    report = operator.full(after=10)
+    assert {refusal.guard.value for refusal in report.refusals} == {"mass_unknown", "withdrawal"}
+    assert (report.full_load, counted(operator)) == ("refused", {"Available": 20})

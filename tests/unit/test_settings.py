@@ -38,6 +38,13 @@ def test_what_is_not_written_is_cautious() -> None:
     assert settings.operators["slb"].first_full_load == "manual"
 
 
+def test_a_dead_export_does_not_freeze_a_map_for_ever_by_default() -> None:
+    # An export dies on a Friday, and drivers are sent to what was free then until somebody looks.
+    assert load(MINIMAL).operators["slb"].source.unknown_after == 86_400.0
+    off = load(changed('format = "ocpi-locations"', 'format = "ocpi-locations", unknown_after = "off"'))
+    assert off.operators["slb"].source.unknown_after is None
+
+
 def test_without_prefixes_the_operator_owns_what_begins_with_its_id() -> None:
     # Every EVSE is refused as foreign, or EVSEs of another operator are pushed.
     operator = load(changed('evse_id_prefixes = ["DE*SLB"]', "")).operators["slb"]
