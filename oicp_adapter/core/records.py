@@ -159,7 +159,7 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     """How the baseline became known ("adopted", "automatic"); "" while it is unknown (P4)."""
     baseline_at: float | None = None
     full_wanted: str = ""
-    """A full load is due and waits (for records in doubt, or for Hubject); the reason it was asked for."""
+    """A full load is due and waits (for records in doubt, or for Hubject); by whom it was asked for."""
     last_full_at: float | None = None
     full_doubts: int = 0
     """Full loads in a row that ended in doubt; two suspend them."""

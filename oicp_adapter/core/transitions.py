@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from oicp_adapter.core.model import ActionType, Cause, Desired, EvseStatus
 from oicp_adapter.core.records import UNCOUNTED, EvseRow, OperatorState, Picture, Presence, Quarantine
 
+_BETWEEN = "; "
+"""Stands between those who asked for a full load."""
 REASSERT_AFTER = 10
 """A record that was in doubt is pushed once more after this many times `settle` (DESIGN section 2)."""
 
@@ -74,6 +76,21 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
         push_id=push_id if push_id is not None else row.push_id,
         doubted_at=first_doubt(row, now=now),
     )
+
+
+def full_asked(state: OperatorState, by: str) -> OperatorState:
+    """A full load is wanted by one more: the night, or a person."""
+    asked = _askers(state)
+    return state if by in asked else replace(state, full_wanted=_BETWEEN.join([*asked, by]))
+
+
+def full_cancelled(state: OperatorState, by: str) -> OperatorState:
+    """Who asked wants it no more; what others asked for stays due."""
+    return replace(state, full_wanted=_BETWEEN.join(one for one in _askers(state) if one != by))
+
+
+def _askers(state: OperatorState) -> list[str]:
+    return state.full_wanted.split(_BETWEEN) if state.full_wanted else []
 
 
 def full_load_applied(state: OperatorState, *, how: str, now: float) -> OperatorState:

@@ -202,8 +202,13 @@ class Worker(threading.Thread):
         if self._task is None or not self._due:
             return
         command, begun = self._task
-        spared = self._spare((DELTA, RECONCILE, FULL) if command.verb == RESYNC else (DELTA, RECONCILE))
+        spared: list[str] = []
         try:
+            if command.verb == RESYNC and FULL in self._due:
+                # One full load does for both; if none comes of it, the night's stays due.
+                self.jobs.sync.want_full(self._due[FULL])
+                spared = self._spare((FULL,))
+            spared += self._spare((DELTA, RECONCILE))
             ended = begun.step(self._clock.monotonic())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
             self._tell(error, job=command.verb)

@@ -17,7 +17,14 @@ from oicp_adapter.core.high_water import recollected
 from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
 from oicp_adapter.core.records import EvseRow, OperatorState
-from oicp_adapter.core.transitions import distrusted, distrusted_state, full_load_doubted, recovered
+from oicp_adapter.core.transitions import (
+    distrusted,
+    distrusted_state,
+    full_asked,
+    full_cancelled,
+    full_load_doubted,
+    recovered,
+)
 from oicp_adapter.core.unusable import counted
 from oicp_adapter.core.waiting import waiting
 from oicp_adapter.errors import SourceError
@@ -162,10 +169,13 @@ class OperatorSync:
         self._ledger.save(rows, work.state)
         work.log.emit(events.LEDGER_DISTRUSTED, evses=len(rows), why=why)
 
-    def cancel_full(self) -> None:
-        """A full load that is due is not wanted any more."""
-        picture = self._ledger.load()
-        self._ledger.save((), replace(picture.state, full_wanted=""))
+    def want_full(self, asked: str) -> None:
+        """A full load is due from now on, with the next cycle that may send one."""
+        self._ledger.save((), full_asked(self._ledger.load().state, asked))
+
+    def cancel_full(self, asked: str) -> None:
+        """Who asked for a full load wants it no more; what others asked for, such as the night, stays due."""
+        self._ledger.save((), full_cancelled(self._ledger.load().state, asked))
 
     def use(self, reading: Reading) -> None:
         """Read and map by new settings from the next cycle on."""
@@ -204,7 +214,7 @@ class OperatorSync:
         began, now = self._clock.monotonic(), self._clock.now()
         work = self._begin(now, write=True)
         if order.asked:
-            work.state = replace(work.state, full_wanted=order.asked)
+            work.state = full_asked(work.state, order.asked)
         report = CycleReport(job=order.job, cycle_id=work.cycle_id)
         try:
             read = self._source.read(now)

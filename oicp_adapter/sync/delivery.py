@@ -13,9 +13,10 @@ from functools import partial
 from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
-from oicp_adapter.core.guards import Allowance, grown, published
+from oicp_adapter.core.guards import Allowance, Guard, grown, published
 from oicp_adapter.core.plan import Kind, Mode
 from oicp_adapter.core.records import EvseRow, Trouble
+from oicp_adapter.core.transitions import full_cancelled
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.ports import Clock, Ledger, Pause
 from oicp_adapter.sync.accounting import account
@@ -217,9 +218,14 @@ class Delivery:
         if self._full_loader.suspended(work) and not order.manual:
             self._full_loader.roll(work, report)
         else:
+            wanted = work.state
             self._full_loader.run(
                 work, decision, _left(order, work), now=now, complete=complete, report=report
             )
+            if any(refusal.guard is Guard.ADOPT_COUNT for refusal in report.refusals):
+                # The person's number was wrong; nobody has refused the night's.
+                others = full_cancelled(wanted, order.asked).full_wanted
+                work.state = replace(work.state, full_wanted=others)
         self._ledger.save((), work.state)  # what replaces a full load has to outlive a crash
 
     def _end_of_rolling(self, decide: Callable[[], Decision], work: Work) -> None:

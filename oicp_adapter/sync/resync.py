@@ -44,12 +44,15 @@ class Resync:
         report = self._sync.full(asked=self._asked, allowance=self._allowance, force=True)
         self._allowance = self._allowance.without(withdrawals=report.withdrawn, unknowns=report.let_turn)
         if report.nothing_sent:
+            self._sync.cancel_full(self._asked)
             return kept_back(report, self._sync.operator)
         if report.full_load == POSTPONED and not report.failures and now < self._give_up_at:
             self.progress = f"waiting: {report.why}"
             return None
         if report.full_load != POSTPONED:
-            self._sync.cancel_full()  # who asked is told how it ended; it must not come later as a surprise
+            self._sync.cancel_full(
+                self._asked
+            )  # who asked is told how it ended; it must not come later as a surprise
         return ended(report)
 
 

@@ -41,12 +41,18 @@ class Script:
         self.asked: list[tuple[str, bool]] = []
         """By whom each full load was asked for, and whether a person waits for it."""
         self.full_load = "applied"
+        self.wanted: set[str] = set()
+        """By whom a full load is asked for, beside the commands."""
         self._stop = stop
         self._jobs = jobs
         self.before: Callable[[str], None] = lambda job: None
 
-    def cancel_full(self) -> None:
-        """A resync that ended leaves no full load due; nothing is, here."""
+    def cancel_full(self, asked: str) -> None:
+        """A resync that ended leaves no full load of its own due."""
+        self.wanted.discard(asked)
+
+    def want_full(self, asked: str) -> None:
+        self.wanted.add(asked)
 
     def _do(self, job: str) -> CycleReport:
         self.ran.append(job)
@@ -339,6 +345,18 @@ def test_a_full_load_whose_place_a_resync_took_was_not_missed() -> None:
     worker.run()
     (record,) = room.ledger.jobs()
     assert record.next_run_at == room.clock.now() + TOMORROW
+
+
+@pytest.mark.parametrize("outcome", ["postponed", "failed", "applied"])
+def test_a_nightly_full_load_whose_place_a_resync_took_stays_due_beside_it(outcome: str) -> None:
+    # A resync that waits at 03:00 and fails at 03:05 swallows the night's full load.
+    room = Room(full=[None])
+    room.script.full_load = outcome
+    room.ledger.put("resync", {}, now=room.clock.now())
+    room.works(FULL)
+    assert (room.script.ran, room.script.wanted) == (["full"], {"schedule"}), (
+        "the cycle that applies one clears both"
+    )
 
 
 def test_a_worker_whose_resync_waits_is_seen_to_live() -> None:

@@ -13,7 +13,7 @@ from oicp_adapter.core.records import EvseRow, OperatorState, Presence, PushInte
 from oicp_adapter.errors import LedgerFull, SourceError
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.messages import PushRequest
-from oicp_adapter.ports import CommandState
+from oicp_adapter.ports import CommandState, Pause
 from oicp_adapter.sync.resync import GIVE_UP_AFTER, Ended, Resync
 from tests.fakes.answers import (
     APPLIED_LATE,
@@ -317,6 +317,42 @@ def test_a_resync_waits_for_a_complete_read_but_not_for_ever() -> None:
     operator.forget()
     operator.delta(after=10)
     assert operator.sent() == ["fullLoad E1=Available E2=Occupied"]
+
+
+def test_a_resync_that_fails_in_an_outage_leaves_the_night_s_full_load_due() -> None:
+    # Somebody resyncs by hand because Hubject does not answer, and with it the nightly full load is cancelled.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has({**FLEET, "E1": "INOPERATIVE"})
+    operator.hub.script = [UNREACHABLE]
+    operator.sync.full(asked="schedule")
+    operator.hub.script = [UNREACHABLE]
+    end = resync(operator)
+    assert end is not None
+    assert (end.exit_code, operator.state.full_wanted) == (4, "schedule")
+    operator.forget()
+    operator.delta(after=120)
+    assert operator.sent() == ["update E1=OutOfService", "fullLoad E1=OutOfService E2=Occupied"]
+    assert operator.state.full_wanted == ""
+
+
+def test_a_resync_clears_only_what_it_asked_for() -> None:
+    # A typing error in --adopt, or a pause, takes the night's full load with it; or a resync that was kept back comes
+    # as a surprise the next morning.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.source.complete = False
+    operator.sync.full(asked="schedule")
+    assert operator.state.full_wanted == "schedule"
+    operator.source.complete = True
+    asked = Resync(operator.sync, Allowance(adopt=7), now=operator.clock.monotonic(), asked="resync #1")
+    end = asked.step(operator.clock.monotonic())
+    assert end is not None
+    assert (end.exit_code, operator.state.full_wanted) == (3, "schedule")
+    operator.ledger.pause(Pause(since=0.0, until=None, reason="works", by="ann@host"))
+    operator.sync._delivery._paused = lambda now: operator.ledger.paused(now=now)
+    assert resync(operator) is not None
+    assert operator.state.full_wanted == "schedule"
 
 
 def test_what_hubject_applies_later_than_settle_is_cured_by_the_re_assertion() -> None:
