@@ -101,7 +101,7 @@ def sync(
             data(f"{key}: {sentence(report)}")
             explain(report)
             if report.rests_until is not None:
-                at_once = "" if now else "; when it is repaired: oicp-adapter sync --now"
+                at_once = "; when it is repaired: oicp-adapter sync --now" if report.can_be_forced else ""
                 talk(f"warning: not tried again before {time_text(report.rests_until)}{at_once}")
         return report.exit_code, facts(report)
 

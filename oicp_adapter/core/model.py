@@ -147,6 +147,11 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str = ""
     """Identity of the EVSE, where the id can be read: it is in the source, and so not gone."""
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Equal for the same record wherever it stands: exports come in another order every time."""
+        return self.evse_id, self.reason
+
 
 class UnmappedValue(msgspec.Struct, frozen=True, kw_only=True):
     """A source value no table knows, with the setting that would map it."""

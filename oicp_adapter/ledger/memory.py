@@ -24,7 +24,7 @@ from oicp_adapter.ledger.history import LIMITS, HistoryEntry, Kept, Limits, Push
 from oicp_adapter.ledger.mark import HighWaterMark, MemoryMark
 from oicp_adapter.ledger.pauses import paused_note
 from oicp_adapter.ledger.pushes import not_open, open_push, without_outcome
-from oicp_adapter.ledger.rejections import Since, with_since
+from oicp_adapter.ledger.rejections import Since, alike, with_since
 from oicp_adapter.ports import AuditEntry, Command, CommandState, JobRecord, Pause
 
 
@@ -220,7 +220,9 @@ class MemoryLedger(MemoryInbox, MemoryPauses):
 
     def save_rejected(self, rejected: Iterable[Rejected], *, now: float) -> None:
         """Replace the list; since-times of known ones are kept."""
-        self._rejected = with_since(rejected, self._rejected, now=now)
+        after = with_since(rejected, self._rejected, now=now)
+        if not alike(after, self._rejected):
+            self._rejected = after
 
     def rejected(self) -> list[Since]:
         """What cannot be published, in the source's order, and since when."""

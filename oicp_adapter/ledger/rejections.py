@@ -1,10 +1,11 @@
 """Source records that cannot be published, with the time since when: the second half of `quarantine list`.
 
-The danger: a list rewritten every few seconds although nothing changed, or since-times that start anew.
+The danger: a list rewritten every few seconds although nothing changed but its order, or since-times that start anew.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from oicp_adapter.core.model import Rejected
@@ -17,10 +18,10 @@ class SqliteRejections(Scope):
     """The rejected records of one operator."""
 
     def save_rejected(self, rejected: Iterable[Rejected], *, now: float) -> None:
-        """Replace the list; since-times of known ones are kept. An unchanged list costs no write."""
+        """Replace the list; since-times of known ones are kept. The same records in another order cost no write."""
         before = self.rejected()
         after = with_since(rejected, before, now=now)
-        if after == before:
+        if alike(after, before):
             return
         with self._database.writing() as connection:
             operator_id = self._id(connection)
@@ -44,11 +45,14 @@ class SqliteRejections(Scope):
         ]
 
 
+def alike(after: Iterable[Since], before: Iterable[Since]) -> bool:
+    """The same records, wherever they stand in the source."""
+    return Counter(item.identity for item, _ in after) == Counter(item.identity for item, _ in before)
+
+
 def with_since(rejected: Iterable[Rejected], before: Iterable[Since], *, now: float) -> list[Since]:
     """The new list with the since-times of the old one. A record that moved to another line is the same one."""
-    known = {_identity(item): since for item, since in reversed(list(before))}
-    return [(item, known.get(_identity(item), now)) for item in rejected]
-
-
-def _identity(item: Rejected) -> tuple[str, str]:
-    return item.evse_id or item.origin, item.reason
+    known: dict[tuple[str, str], list[float]] = {}
+    for item, since in before:
+        known.setdefault(item.identity, []).append(since)
+    return [(item, known[item.identity].pop(0) if known.get(item.identity) else now) for item in rejected]

@@ -14,6 +14,8 @@ class MemorySource:
     def __init__(self, records: Iterable[SourceRecord] = (), *, as_of: float | None = None) -> None:
         self.records = list(records)
         self.complete = True
+        self.problems: tuple[str, ...] = ()
+        """What was odd."""
         self.failure: SourceError | None = None
         self.as_of = as_of
 
@@ -24,6 +26,6 @@ class MemorySource:
         return SourceRead(
             records=list(self.records),
             complete=self.complete,
-            problems=() if self.complete else ("declared incomplete",),
+            problems=self.problems if self.complete else ("declared incomplete", *self.problems),
             as_of=self.as_of,
         )

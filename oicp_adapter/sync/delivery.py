@@ -116,6 +116,7 @@ class Delivery:
             report.paused = pause_text(pause)
         elif resting is not None and now < (until := self._rest_ends(resting, order, decision)):
             report.rests_until = until
+            report.can_be_forced = not order.force and now >= resting.not_before
             report.failures.append((4, resting.text, resting.hint))
         else:
             decision = self._send(decide, work, order, report, now=now, complete=complete)

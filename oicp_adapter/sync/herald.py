@@ -6,6 +6,8 @@ The danger: an alarm that repeats every ten seconds is switched off, and one tha
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -28,6 +30,11 @@ OLD_AFTER = 900.0
 """Seconds: a source's picture older than this is a WARNING (DESIGN section 5)."""
 UNMAPPED_TOLD = 1000
 """Values per run that get a line; a source of ever new values must not fill memory and log."""
+UNDECODABLE = " cannot be decoded: "
+"""In a source's text about one record, behind where that stands."""
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+"""A value of the source in a text about it."""
+_SIGNATURE = 500
 SHOWN = 5
 """Problems and ids per log line; the rest is counted."""
 
@@ -57,7 +64,7 @@ class Herald:
         self._cycles = 0
         """Deltas since."""
         self._unmapped: set[tuple[str, str]] = set()
-        self._rejected: tuple[Rejected, ...] | None = None
+        self._rejected: Counter[tuple[str, str]] | None = None
         self._observed: dict[str, EvseStatus | None] | None = None
 
     def source_read(self, read: SourceRead, work: Work, *, now: float) -> OperatorState:
@@ -72,7 +79,7 @@ class Herald:
         if read.complete and not read.problems:
             state, _ = cleared(state, event.name)
         else:
-            state, due = noticed(state, event.name, _alike("; ".join(read.problems[:SHOWN])), now=now)
+            state, due = noticed(state, event.name, _kinds(read.problems), now=now)
             if due:
                 work.log.emit(event, records=len(read.records), problems=_first(list(read.problems)))
         if read.as_of is not None and now - read.as_of > OLD_AFTER:
@@ -112,12 +119,7 @@ class Herald:
                     evses=value.count,
                     fix=value.hint,
                 )
-        if fleet.rejected != self._rejected:
-            if fleet.rejected:
-                named = [f"{one.evse_id or one.origin}: {one.reason}" for one in fleet.rejected]
-                work.log.emit(events.RECORD_REJECTED, count=len(named), records=_first(named))
-            self._ledger.save_rejected(fleet.rejected, now=now)
-            self._rejected = fleet.rejected
+        self._tell_rejected(fleet.rejected, work, now=now)
         if seen.respelled:
             pairs = [f"{row.wire_id} is now {row.source_id}" for row in seen.respelled]
             work.log.emit(events.ID_SPELLING, count=len(pairs), ids=_first(pairs))
@@ -131,6 +133,27 @@ class Herald:
             values = sorted({work.rows[key].value for key in steps.believed})
             work.log.emit(events.UNMAPPED_BELIEVED, evses=len(steps.believed), values=_first(values))
         return state
+
+    def _tell_rejected(self, rejected: tuple[Rejected, ...], work: Work, *, now: float) -> None:
+        """What is new among them. The same ones in another order, or on other lines, are no news."""
+        counted = Counter(one.identity for one in rejected)
+        if counted == self._rejected:
+            return
+        before = self._rejected or Counter()
+        fresh, solved = counted - before, before - counted
+        if fresh:
+            named = [
+                f"{one.evse_id or one.origin}: {one.reason}" for one in rejected if one.identity in fresh
+            ]
+            work.log.emit(
+                events.RECORD_REJECTED,
+                count=len(rejected),
+                new=fresh.total(),
+                solved=solved.total(),
+                records=_first(named),
+            )
+        self._ledger.save_rejected(rejected, now=now)
+        self._rejected = counted
 
     def refusals(self, report: CycleReport, work: Work, *, keep: bool) -> OperatorState:
         """Guards that say no: ERROR when it begins or changes, then hourly; the unknown baseline daily."""
@@ -276,6 +299,12 @@ def _standing(report: CycleReport, failed: str | None) -> tuple[object, ...]:
 def _alike(text: str) -> str:
     """The same trouble with other numbers, such as an age or a line, is the same trouble."""
     return re.sub(r"\d+", "#", text)
+
+
+def _kinds(problems: Iterable[str]) -> str:
+    """The same kinds of problem, in whatever order and with whatever example, are the same trouble."""
+    reasons = (problem.partition(UNDECODABLE)[2] or problem for problem in problems)
+    return "; ".join(sorted({_QUOTED.sub("…", _alike(reason)) for reason in reasons}))[:_SIGNATURE]
 
 
 def _first(texts: list[str]) -> list[str]:

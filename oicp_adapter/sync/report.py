@@ -46,6 +46,8 @@ class CycleReport:
     """Mode "observe": nothing was sent."""
     rests_until: float | None = None
     """Nothing was sent: Hubject is given a rest until then, after it refused us as a whole."""
+    can_be_forced: bool = False
+    """It is a rest of our own choice: a person may try at once. What Hubject has asked for holds for everybody."""
     found: dict[str, int] = field(default_factory=dict)
     healed: dict[str, int] = field(default_factory=dict)
     full_load: str = ""

@@ -183,8 +183,8 @@ VALUE_UNMAPPED = _warning(
 )
 RECORD_REJECTED = _warning(
     "mapping.rejected",
-    "Source records that cannot be published (no id, invalid id, foreign prefix); logged when the list "
-    "changes.",
+    "Source records that cannot be published (no id, invalid id, foreign prefix); logged when new ones come: `new` of "
+    "`count`, and how many are `solved`. Another order is no news.",
     "`oicp-adapter quarantine list` names them with the reason.",
 )
 ID_SPELLING = _warning(

@@ -100,6 +100,17 @@ def test_hubject_that_rejects_the_operator_exits_4_with_its_words(house: House) 
     assert len(house.requests()) == 1, "what retrying cannot cure is not hammered"
 
 
+def test_after_a_429_nothing_is_advised_that_would_send_nothing(house: House) -> None:
+    # In the field: "sync --now", which does not send before the time that Hubject has asked for either.
+    house.exports(fleet(5))
+    house.configure()
+    house.simulator.faults.add(Fault(kind="too_many", seconds=60))
+    assert house.call("sync").code == 4
+    for words in (("sync",), ("sync", "--now")):
+        ended = house.call(*words)
+        assert (ended.code, "not tried again before" in ended.err, "--now" in ended.err) == (4, True, False)
+
+
 def test_a_guard_exits_3_and_quarantine_alone_0_with_a_warning(house: House) -> None:
     # In the field: 3 is for a person to decide; one bad EVSE is no reason to wake anybody.
     evses = fleet(40)

@@ -104,6 +104,22 @@ def test_a_new_process_honours_the_retry_after_of_the_last_one(daemon: bool) -> 
     assert operator.sent() == ["update E1=OutOfService"]
 
 
+def test_only_a_rest_of_our_own_choice_can_be_cut_short_by_a_person() -> None:
+    # After a 429 `sync` advises `--now`, which rightly sends nothing: a person goes in a circle.
+    operator = Operator(Choices(settles_anew=False))
+    operator.published(FLEET)
+    operator.has({"E1": "INOPERATIVE", "E2": "CHARGING"})
+    operator.hub.script = [STOPPED, THROTTLED]
+    operator.delta()
+    rests = operator.delta(after=10)
+    assert (rests.rests_until is not None, rests.can_be_forced) == (True, True)
+    operator.passes(300)
+    operator.delta()
+    for force in (False, True):
+        rests = operator.sync.delta(force=force)
+        assert (rests.rests_until, rests.can_be_forced) == (operator.clock.now() + 120, False)
+
+
 def test_an_answer_that_could_not_be_stored_is_in_doubt_in_the_same_process() -> None:
     # The disk is full for a minute; the push is neither known nor repeated.
     operator = Operator()

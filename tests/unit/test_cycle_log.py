@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from oicp_adapter.core.model import SourceRecord
 from oicp_adapter.errors import SourceError
 from tests.fakes.answers import IN_DOUBT, STOPPED, refused
 from tests.fakes.operator import Choices, Operator, wire
@@ -147,6 +148,62 @@ def test_a_record_that_cannot_be_published_is_told_when_the_list_changes() -> No
     operator.has(fleet(1, 3))
     operator.delta(after=10)
     assert operator.ledger.rejected() == []
+
+
+def test_the_same_bad_records_in_another_order_are_no_news_and_no_write() -> None:
+    # An export without an order of its own: 8,640 warnings and as many writes a day about the same two typing errors.
+    operator = Operator()
+    bad = [("E 1", "line 4"), ("E 2", "line 5"), (None, "line 6"), (None, "line 7")]
+
+    def has(records: list[tuple[str | None, str]]) -> None:
+        good = [SourceRecord(evse_id=wire("E9"), status="AVAILABLE")]
+        operator.source.records = good + [
+            SourceRecord(evse_id=name and wire(name), status="AVAILABLE", origin=origin)
+            for name, origin in records
+        ]
+
+    has(bad)
+    operator.delta(after=10)
+    stored = operator.ledger.rejected()
+    for turn in range(1, 4):
+        moved = bad[turn:] + bad[:turn]
+        has([(name, f"line {number}") for number, (name, _) in enumerate(moved, 20)])
+        operator.delta(after=10)
+    assert operator.ledger.rejected() == stored
+    (line,) = told(operator, "mapping.rejected")
+    assert (line["count"], line["new"], line["solved"]) == (4, 4, 0)
+    has([("E 3", "line 4"), *bad[1:]])
+    operator.delta(after=10)
+    line = told(operator, "mapping.rejected")[1]
+    assert (line["count"], line["new"], line["solved"]) == (4, 1, 1)
+    assert ["DE*ABC*E 3" in text for text in line["records"]] == [True]
+    has(bad[1:])
+    operator.delta(after=10)
+    assert len(told(operator, "mapping.rejected")) == 2, "what is solved alarms nobody"
+    assert len(operator.ledger.rejected()) == 3
+
+
+def test_the_same_problems_of_a_read_with_other_examples_are_no_news() -> None:
+    # The export's order is another one at every read, and so is the first record with an unreadable time.
+    operator = Operator()
+    operator.published(fleet(1, 3))
+    seen = [
+        (
+            "updated_at is unreadable in 2 record(s) and counts as no time; first: 'soon' is not a time (line 4)",
+        ),
+        (
+            "updated_at is unreadable in 3 record(s) and counts as no time; first: 'later' is not a time (line 9)",
+        ),
+    ]
+    for turn in range(6):
+        operator.source.problems = seen[turn % 2]
+        operator.delta(after=10)
+    assert len(told(operator, "source.odd")) == 1
+    operator.source.problems = ("location abc, EVSE x cannot be decoded: status: expected text", *seen[0])
+    operator.delta(after=10)
+    operator.source.problems = (*seen[1], "location def, EVSE y cannot be decoded: status: expected text")
+    operator.delta(after=10)
+    assert len(told(operator, "source.odd")) == 2
 
 
 def test_another_spelling_is_told_once_and_takes_effect_with_the_next_full_load() -> None:
