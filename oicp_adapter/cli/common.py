@@ -87,11 +87,13 @@ def who() -> str:
     import getpass
     import socket
 
+    from oicp_adapter.core.text import one_line
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+    return one_line(f"{user}@{socket.gethostname()}", limit=100)
 
 
 def named_fields(given: list[str]) -> dict[str, str]:

@@ -102,7 +102,7 @@ def _plan_facts(seen: Preview) -> Facts:
             {"vocabulary": one.vocabulary, "value": one.value, "evses": one.count, "fix": one.hint}
             for one in seen.fleet.unmapped
         ],
-        "full_load": {"records": len(seen.full.records), "withdraws": len(seen.full.withdraws)},
+        "full_load": {"records": len(seen.full.records), "withdraws": seen.withdraws},
         "refused": refused_by(seen.report),
     }
 
@@ -128,8 +128,7 @@ def _show_plan(key: str, seen: Preview) -> None:
         f"{plan.quarantined} quarantined, {len(plan.withheld)} withheld, {len(seen.fleet.rejected)} not publishable"
     )
     out.print(
-        f"{key}: a full load would hold {len(seen.full.records)} records"
-        f" and withdraw {len(seen.full.withdraws)} EVSEs"
+        f"{key}: a full load would hold {len(seen.full.records)} records and withdraw {seen.withdraws} EVSEs"
     )
     if seen.fleet.unmapped:
         talk(unmapped_text(seen.fleet.unmapped, key=key))

@@ -51,13 +51,14 @@ def pause(
     settings = settings_of(context, config)
     chosen(settings, operator)
     from oicp_adapter.clock import SystemClock
+    from oicp_adapter.core.text import one_line
     from oicp_adapter.ports import Pause
 
     clock = SystemClock()
     now = clock.now()
     end = None if until is None else _moment(until, now=now)
     with _writing(settings) as wiring:
-        wiring.ledger(operator).pause(Pause(since=now, until=end, reason=reason, by=who()))
+        wiring.ledger(operator).pause(Pause(since=now, until=end, reason=one_line(reason), by=who()))
     if end is None:
         talk(f"{operator} is paused until somebody resumes it: oicp-adapter resume {operator}")
     else:

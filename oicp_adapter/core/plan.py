@@ -246,8 +246,8 @@ def make_plan(
             quarantined += 1
         elif row.in_doubt_since is not None:
             waiting += 1
-        else:
-            unchanged += 1
+        elif row.presence is Presence.PRESENT and not guard:
+            unchanged += 1  # nobody has what was never published, and what is withheld is counted by itself
     changes.sort(key=_oldest_first)
     return Plan(
         changes=tuple(changes),

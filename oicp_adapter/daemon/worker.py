@@ -15,7 +15,7 @@ from typing import Protocol
 from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import replace
 
-from oicp_adapter.core.text import time_text
+from oicp_adapter.core.text import one_line, time_text
 from oicp_adapter.errors import LedgerError
 from oicp_adapter.ports import Clock, Command, CommandState, Inbox, JobLog, JobRecord
 from oicp_adapter.sync.commands import RESYNC, Task, task
@@ -212,7 +212,7 @@ class Worker(threading.Thread):
             ended = begun.step(self._clock.monotonic())
         except Exception as error:  # noqa: BLE001 - one failing command must not end the daemon
             self._tell(error, job=command.verb)
-            ended = Ended(state=CommandState.FAILED, exit_code=1, text=f"failed: {error}")
+            ended = Ended(state=CommandState.FAILED, exit_code=1, text=one_line(f"failed: {error}"))
         self._announce_again(spared)
         if ended is None:
             self.jobs.ledger.report(command.id, begun.progress)
@@ -243,7 +243,7 @@ class Worker(threading.Thread):
             report = self._do(job, why)
         except Exception as error:  # noqa: BLE001 - see docstring
             self._tell(error, job=job, failures=before.failures + 1)
-            self._record(before, job, started, error=str(error), report=None)
+            self._record(before, job, started, error=one_line(str(error)), report=None)
         else:
             self._can()
             error_text = "; ".join(text for _, text, _ in report.failures) if report else ""

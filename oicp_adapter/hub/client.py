@@ -17,6 +17,7 @@ import msgspec
 
 from oicp_adapter import __version__
 from oicp_adapter.core.model import ActionType
+from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import CertificateError, ConfigurationError
 from oicp_adapter.hub.binding import ProcessIds, bound
 from oicp_adapter.hub.credentials import Credentials
@@ -114,7 +115,8 @@ class HubClient:
                 self.close()
         if answer.reaction is Reaction.STOPPED:
             self._credentials.forget()  # they may be renewed before the next probe
-        return msgspec.structs.replace(answer, duration=wire.seconds())
+        # The last word about every push, whoever said it: Hubject, the operating system, or a certificate.
+        return msgspec.structs.replace(answer, duration=wire.seconds(), text=one_line(answer.text))
 
     def _bound(self, answer: Answer) -> Answer:
         """The answer as far as it is that of this request."""

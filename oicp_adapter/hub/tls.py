@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from oicp_adapter import open_files
+from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import CertificateError
 from oicp_adapter.hub.options import TlsOptions
 
@@ -81,13 +82,13 @@ def certificate_facts(path: Path, *, now: float, ca_file: Path | None = None) ->
     inside = sum(other in chain for other in others)
     top = chain[-1]
     return CertificateFacts(
-        subject=leaf.subject.rfc4514_string(),
-        issuer=leaf.issuer.rfc4514_string(),
+        subject=one_line(leaf.subject.rfc4514_string()),
+        issuer=one_line(leaf.issuer.rfc4514_string()),
         not_before=leaf.not_valid_before_utc.timestamp(),
         not_after=leaf.not_valid_after_utc.timestamp(),
         days_left=math.floor((leaf.not_valid_after_utc.timestamp() - now) / _DAY),
         intermediates=inside,
-        ends_at=None if top.issuer == top.subject else top.issuer.rfc4514_string(),
+        ends_at=None if top.issuer == top.subject else one_line(top.issuer.rfc4514_string()),
         strays=len(others) - inside,
     )
 

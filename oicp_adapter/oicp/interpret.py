@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from oicp_adapter.core.text import one_line
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.codes import CODES, SUCCESS, WRONG_PATH, WRONG_PATH_MARK, Meaning, by_status
 
@@ -22,7 +23,6 @@ RETRY_AFTER_DEFAULT = 10.0
 RETRY_AFTER_MAX = 3600.0
 """Longer is taken for this: an hour with no status is already an outage, so ask again then."""
 
-_TEXT_LIMIT = 500
 _INDEX = re.compile(r"evseStatusRecord\[([0-9]{1,9})\]", re.IGNORECASE)
 _ID_LIKE = re.compile(r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}|\+?[0-9][0-9*]{6,40}")
 _BETWEEN_IDS = re.compile(r"[^A-Za-z0-9*+]+")
@@ -56,9 +56,11 @@ def interpret(
     return msgspec.structs.replace(
         answer,
         code=said.code,
-        text=_clean(f"{answer.text} (HTTP {http_status}{' ' + said.code if said.code else ''}): {quoted}"),
+        text=one_line(
+            f"{answer.text} (HTTP {http_status}{' ' + said.code if said.code else ''}): {quoted}"
+        ).removesuffix(":"),
         http_status=http_status,
-        process_id=_clean(lowered.get("process-id", "")) or None,
+        process_id=one_line(lowered.get("process-id", "")) or None,
         retry_after=wait,
     )
 
@@ -153,7 +155,7 @@ def _code(value: object) -> str:
     """Hubject sends "000"; a bare 0 means the same."""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:03d}"[:20]
-    return _string(value).strip()[:20]
+    return one_line(_string(value))[:20]
 
 
 def _references(errors: list[object]) -> Iterable[str]:
@@ -200,9 +202,3 @@ def _retry_after(value: str | None, now: float) -> float | None:
 def _without_tags(text: str) -> str:
     """The words of an HTML page."""
     return re.sub(r"<[^<>]*>", " ", text[:4000])
-
-
-def _clean(text: str) -> str:
-    """One printable line of bounded length: it goes to logs and terminals."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _TEXT_LIMIT]).split())
-    return line.removesuffix(":") if len(line) <= _TEXT_LIMIT else line[:_TEXT_LIMIT] + "…"

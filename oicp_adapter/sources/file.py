@@ -19,6 +19,7 @@ import msgspec
 from oicp_adapter import open_files
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead
+from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import Collected, source_names
 from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
@@ -28,6 +29,8 @@ from oicp_adapter.sources.formats.rows_json import JsonRows
 _LINE_FORMATS = (FileFormat.NDJSON, FileFormat.CSV)
 Parser: TypeAlias = Callable[[bytes, Collected], None]
 _NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\x1f\x8b")  # the last one is gzip
+ERROR = 1000
+"""Characters of an error: a path, and the columns of a wide file."""
 _CUT = "look at the job that writes it: it should write beside the file and rename it into place"
 
 
@@ -61,7 +64,10 @@ class FileSource:
             self._parse(self._whole(data, into), into)
             return into.result(as_of=modified)
         except SourceError as error:
-            raise SourceError(f"{self._path}: {error.message}", hint=error.hint) from error
+            # The source's own words are in it, such as the names of columns.
+            raise SourceError(
+                one_line(f"{self._path}: {error.message}", limit=ERROR), hint=error.hint
+            ) from error
 
     def _read_bytes(self, now: float, into: Collected) -> tuple[bytes, float]:
         """The file's bytes and its modification time; notes in `into` if it changed meanwhile."""

@@ -72,6 +72,11 @@ class Preview:
     """The full load waits for the baseline to become known."""
     report: CycleReport
 
+    @property
+    def withdraws(self) -> int:
+        """EVSEs that drivers see now, for all that is known, and would not see after the full load."""
+        return sum(1 for key in self.full.withdraws if self.rows[key].held)
+
 
 class OperatorSync:
     """The use cases of one operator. Runs in one thread; only `preview` may run beside it (it writes nothing)."""

@@ -221,6 +221,28 @@ def test_in_doubt_since_keeps_its_first_time_while_the_wait_begins_anew() -> Non
     assert (operator.row("E2").doubted_at, operator.row("E2").status) == (None, EvseStatus.OUT_OF_SERVICE)
 
 
+@pytest.mark.parametrize("baseline", ["", "adopted"])
+@pytest.mark.parametrize(
+    "fleet", [{"E1": "REMOVED", "E2": "PLANNED"}, dict.fromkeys(("E1", "E2", "E3"), "KAPUTT")]
+)
+def test_a_plan_before_the_first_load_neither_keeps_nor_withdraws_what_nobody_has(
+    baseline: str, fleet: dict[str, str]
+) -> None:
+    # "152 unchanged, a full load would withdraw 152 EVSEs" on the day of the installation: nobody dares to start it.
+    operator = Operator(Choices(baseline=baseline))
+    operator.has(fleet)
+    seen = operator.sync.preview()
+    assert (seen.decision.plan.unchanged, seen.withdraws) == (0, 0)
+    operator.has(FLEET)
+    operator.delta()
+    operator.has({"E1": "AVAILABLE"} | dict.fromkeys(("E3", "E4", "E5"), "REMOVED"))
+    operator.delta(after=10)
+    seen = operator.sync.preview()
+    assert seen.decision.plan.unchanged >= 1
+    operator.passes(100)
+    assert operator.sync.preview().withdraws == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "since"),
     [

@@ -11,6 +11,7 @@ from typing import Any
 
 from oicp_adapter.core.columns import COLUMNS, with_role
 from oicp_adapter.core.model import Role, SourceRead, SourceRecord
+from oicp_adapter.core.text import harmless, one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.values import BadValue, Scalar, parse_time, to_text
 
@@ -36,7 +37,7 @@ class Collected:
 
         An unreadable time becomes no time and is mentioned; any other unusable value spoils the row.
         """
-        members: dict[str, Any] = {"origin": origin}
+        members: dict[str, Any] = {"origin": harmless(origin)}
         for name, value in zip(names, values, strict=True):
             if value is None:
                 continue
@@ -52,7 +53,7 @@ class Collected:
     def undecodable(self, origin: str, reason: object) -> None:
         """Note a row that cannot be used. The others still count, but the read is incomplete."""
         if len(self._undecodable) < _SHOWN:
-            self._undecodable.append(f"{origin} cannot be decoded: {reason}")
+            self._undecodable.append(one_line(f"{origin} cannot be decoded: {reason}"))
         else:
             self._undecodable_more += 1
 
@@ -62,7 +63,7 @@ class Collected:
 
     def _bad_time(self, name: str, what: str) -> None:
         count, first = self._bad_times.get(name, (0, what))
-        self._bad_times[name] = (count + 1, first)
+        self._bad_times[name] = (count + 1, one_line(first))
 
     def result(self, *, as_of: float | None = None) -> SourceRead:
         """The finished read. Raises SourceError if there were rows but not one could be decoded."""

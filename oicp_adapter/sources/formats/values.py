@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from oicp_adapter.core.text import harmless
+
 Scalar: TypeAlias = str | int | float | bool | None
 
 # A line break in a CSV value is a lost quote that swallowed rows; NUL and lone surrogates (bytes that are not
@@ -37,14 +39,14 @@ def to_text(value: Scalar) -> str | None:
             if not is_utf8(text):
                 raise BadValue(f"{_shown(readable(text))} is not UTF-8: save the export as UTF-8")
             raise BadValue(f"{_shown(text)} contains a line break or NUL")
-        return text or None
+        return harmless(text) or None
     if value is None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return harmless(str(value))
 
 
 def is_utf8(text: str) -> bool:
