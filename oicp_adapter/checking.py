@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from oicp_adapter.core.guards import first_run_guard
-from oicp_adapter.core.model import MappedFleet
+from oicp_adapter.core.model import MappedFleet, Remark
 from oicp_adapter.errors import AdapterError
 from oicp_adapter.sync.cycle import Preview
 from oicp_adapter.sync.herald import OLD_AFTER
@@ -30,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     operator: str
     what: str
-    """configuration, certificate, ledger, source, mapping or hubject."""
+    """configuration, certificate, ledger, source, mapping, signs of life or hubject."""
     verdict: Literal["ok", "warning", "failed"]
     text: str
     fix: str = ""
@@ -148,7 +148,12 @@ def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
         fix="look at the job that writes it" if age > OLD_AFTER or not read.records else "",
         sample=_sample(fleet),
     )
-    return [source, _mapping(key, fleet), *_first_load(key, seen)]
+    amiss = [_remark(key, one) for one in fleet.remarks if one.amiss]
+    return [source, _mapping(key, fleet), *amiss, *_first_load(key, seen)]
+
+
+def _remark(key: str, one: Remark) -> Finding:
+    return Finding(operator=key, what="signs of life", verdict="warning", text=one.text, fix=one.fix)
 
 
 def _mapping(key: str, fleet: MappedFleet) -> Finding:
@@ -164,7 +169,7 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
         operator=key,
         what="mapping",
         verdict="warning" if problems else "ok",
-        text="; ".join([text, *problems]),
+        text="; ".join([text, *problems, *(one.text for one in fleet.remarks if not one.amiss)]),
         fix=fleet.unmapped[0].hint if len(unmapped) == 1 else fix if unmapped else "",
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from oicp_adapter.core.model import UnmappedValue
+    from oicp_adapter.core.model import Remark, UnmappedValue
     from oicp_adapter.settings import Settings
     from oicp_adapter.wiring import Wiring
 
@@ -143,7 +143,8 @@ def unmapped_text(unmapped: Sequence[UnmappedValue], *, key: str) -> str:
     open_ones = [one for one in unmapped if one.hint.endswith(every)]
     lines = []
     for one in unmapped:
-        lines.append(f"unmapped: {one.vocabulary} {one.value!r} ({one.count} records) → Unknown")
+        what = f"unmapped: {one.vocabulary} {one.value!r}" if one.vocabulary else one.value
+        lines.append(f"{what} ({one.count} records) → Unknown")
         if one not in open_ones or len(open_ones) == 1:
             lines.append(f"  fix: {one.hint}")
     if len(open_ones) > 1:
@@ -153,6 +154,12 @@ def unmapped_text(unmapped: Sequence[UnmappedValue], *, key: str) -> str:
             *(f'    {json.dumps(one.value, ensure_ascii=False)} = "?"' for one in open_ones),
         ]
     return "\n".join(lines)
+
+
+def talk_remarks(remarks: Sequence[Remark]) -> None:
+    """What a person should know of a read beside its statuses."""
+    for one in remarks:
+        talk(f"note: {one.text}" + (f"\n  fix: {one.fix}" if one.amiss else ""))
 
 
 def talk(text: str) -> None:

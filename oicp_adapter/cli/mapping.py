@@ -187,7 +187,7 @@ def _read_file(
         kind = chosen.source.format if kind is FileFormat.AUTO else kind
         fields = {**chosen.source.fields, **fields}
     try:
-        return fleet_file(file, kind=kind, fields=fields).read(SystemClock().now())
+        return fleet_file(file, kind=kind, fields=fields, operator=chosen).read(SystemClock().now())
     except (SourceError, ConfigurationError) as error:
         if chosen is not None:
             raise
@@ -229,7 +229,7 @@ def _show_records(
     for row in rows:
         if not row.get("evse_id") and not row.get("station_id"):
             row["evse_id"] = sample_id(rules)
-    trial = attempt(_decoded(rows), rules, now=SystemClock().now())
+    trial = attempt(_decoded(rows, chosen), rules, now=SystemClock().now())
     if as_json:
         data_json(trial)
         return 0
@@ -239,10 +239,10 @@ def _show_records(
     return 0
 
 
-def _decoded(rows: list[dict[str, Any]]) -> list[SourceRecord]:
+def _decoded(rows: list[dict[str, Any]], chosen: OperatorSettings | None) -> list[SourceRecord]:
     """JSON records as a source reads them: numbers for ids, all kinds of times."""
     import msgspec
 
     from oicp_adapter.wiring import fleet_text
 
-    return fleet_text(msgspec.json.encode(rows)).records
+    return fleet_text(msgspec.json.encode(rows), operator=chosen).records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oicp_adapter.cli.common import console, data, data_json, show, table, talk, unmapped_text
+from oicp_adapter.cli.common import console, data, data_json, show, table, talk, talk_remarks, unmapped_text
 
 if TYPE_CHECKING:
     from oicp_adapter.core.model import SourceRead
@@ -67,6 +67,7 @@ def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool
     )
     if trial.unmapped:
         data(unmapped_text(trial.unmapped, key=key))
+    talk_remarks(trial.remarks)
     for problem in read.problems:
         talk(f"note: {problem}")
     show_rejected(trial)

@@ -22,6 +22,7 @@ from oicp_adapter.cli.common import (
     show,
     table,
     talk,
+    talk_remarks,
     unmapped_text,
     verb,
 )
@@ -102,6 +103,7 @@ def _plan_facts(seen: Preview) -> Facts:
             {"vocabulary": one.vocabulary, "value": one.value, "evses": one.count, "fix": one.hint}
             for one in seen.fleet.unmapped
         ],
+        "remarks": [{"text": one.text, "fix": one.fix} for one in seen.fleet.remarks],
         "full_load": {"records": len(seen.full.records), "withdraws": seen.withdraws},
         "refused": refused_by(seen.report),
     }
@@ -132,6 +134,7 @@ def _show_plan(key: str, seen: Preview) -> None:
     )
     if seen.fleet.unmapped:
         talk(unmapped_text(seen.fleet.unmapped, key=key))
+    talk_remarks([one for one in seen.fleet.remarks if one.amiss])
     for refusal in seen.report.refusals:
         talk(f"would be refused: {refusal.text}\n  fix: {refusal.hint}")
     if seen.baseline is not None:

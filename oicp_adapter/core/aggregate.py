@@ -14,7 +14,7 @@ from oicp_adapter.core.claims import Claim
 from oicp_adapter.core.duplicates import settle
 from oicp_adapter.core.model import Cause
 from oicp_adapter.core.rules import Rule, RuleKind
-from oicp_adapter.core.signs_of_life import SignsOfLife, newest
+from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife, newest, together
 from oicp_adapter.core.verdicts import Verdict
 from oicp_adapter.core.vocabulary import Stance, Target
 
@@ -33,11 +33,11 @@ _UNDECIDED = "No connector is in use or free, and they do not agree on why not."
 
 
 def at_station(
-    claims: Sequence[Claim], *, whole: Claim | None, alone: bool, alive: float | None, life: SignsOfLife
+    claims: Sequence[Claim], *, whole: Claim | None, alone: bool, pulse: Pulse | None, life: SignsOfLife
 ) -> tuple[Claim, bool]:
     """One EVSE at one station, and whether duplicates had to be settled for it.
 
-    `whole` speaks for the station, `alone` says it has no other EVSE, `alive` is its last sign of life.
+    `whole` speaks for the station, `alone` says it has no other EVSE, `pulse` is what its times say.
     """
     rows: dict[str, list[Claim]] = {}
     for claim in claims:
@@ -49,12 +49,19 @@ def at_station(
     updated = newest(*(claim.time for claim in speakers))
     if not verdict.holds_offline:
         broken = min((claim.connection for claim in speakers if claim.connection), default=None)
-        offline = life.verdict(alive=alive, connection=broken, updated=updated, reported=verdict)
+        offline = life.verdict(
+            pulse=pulse,
+            connection=broken,
+            online=any(claim.online for claim in speakers),
+            update=together(claim.update for claim in speakers),
+            reported=verdict,
+        )
         verdict = offline or verdict
     result = Claim(
         wire=_wire(claims),
         verdict=verdict,
         time=updated,
+        pulse=pulse,
         states=tuple(state for claim in connectors for state in claim.states),
     )
     return result, any(len(row) > 1 for row in rows.values())

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from math import inf
 
 import msgspec
 
 from oicp_adapter.core.ids import EvseId, InvalidId, parse_evse_id
 from oicp_adapter.core.model import ConnectorState, Rejected, SourceRecord
 from oicp_adapter.core.rules import MappingRules
-from oicp_adapter.core.signs_of_life import SignsOfLife
+from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
 from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook
 
 
@@ -32,8 +31,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Speaks for the whole station."""
     connection: str | None = None
     """What the source says about the connection, where that is not "online"."""
-    alive: float | None = None
-    """Last sign of life."""
+    online: bool = False
+    """The source says that the charger is connected."""
+    pulse: Pulse | None = None
+    """What its times say; None if all of them are empty."""
+    update: Pulse | None = None
+    """What its `updated_at` says of how old the state is, where that counts."""
     states: tuple[ConnectorState, ...] = ()
 
 
@@ -46,8 +49,8 @@ class Claims:
         self.by_evse: dict[str, list[Claim]] = {}
         self.of_stations: dict[str, list[Claim]] = {}
         """Those that speak for a whole station, by station."""
-        self.alive: dict[str, float] = {}
-        """Station → its newest sign of life: a heartbeat belongs to the charger, not to one connector."""
+        self.pulses: dict[str, Pulse] = {}
+        """Station → what its times say: a heartbeat belongs to the charger, not to one connector."""
         self.rejected: list[Rejected] = []
         self.book = VerdictBook(rules)
         self._rules = rules
@@ -76,6 +79,7 @@ class Claims:
         if verdict.after_charging and evse and self._was_charging(evse.key, label):
             verdict = verdict.after_charging
         state = ConnectorState(label, (record.status or "").strip() or NO_VALUE, verdict.charging)
+        broken = self._life.broken_connection(record.connection)
         claim = Claim(
             wire=evse.wire if evse else "",
             verdict=verdict,
@@ -83,8 +87,10 @@ class Claims:
             station=station,
             connector=connector,
             whole=whole,
-            connection=self._life.broken_connection(record.connection),
-            alive=self._life.newest_sign(record),
+            connection=broken,
+            online=broken is None and record.connection is not None,
+            pulse=self._life.pulse(record),
+            update=self._life.update(record),
             states=() if whole else (state,),
         )
         if evse:
@@ -93,8 +99,9 @@ class Claims:
             self._note_station(claim)
 
     def _note_station(self, claim: Claim) -> None:
-        if claim.alive is not None and claim.alive > self.alive.get(claim.station, -inf):
-            self.alive[claim.station] = claim.alive
+        if claim.pulse is not None:
+            before = self.pulses.get(claim.station)
+            self.pulses[claim.station] = before.with_(claim.pulse) if before else claim.pulse
         if claim.whole:
             self.of_stations.setdefault(claim.station, []).append(claim)
 

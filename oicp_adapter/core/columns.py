@@ -16,6 +16,10 @@ COLUMNS: Mapping[str, Column] = {
 """Name → what it is, in the order of `SourceRecord`."""
 
 
+EMPTY_VALUES = ("NULL", r"\N", "(null)", "None", "nan", "n/a", "-")
+"""How database clients and spreadsheets write "no value", in any column."""
+
+
 def with_role(role: Role) -> tuple[str, ...]:
     """The names of the columns with this role."""
     return tuple(name for name, column in COLUMNS.items() if column.role is role)

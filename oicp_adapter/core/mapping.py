@@ -13,9 +13,10 @@ import msgspec
 from oicp_adapter.core.aggregate import at_station
 from oicp_adapter.core.claims import Claim, Claims
 from oicp_adapter.core.duplicates import settle
+from oicp_adapter.core.life_report import LifeReport
 from oicp_adapter.core.model import ConnectorState, Desired, EvseStatus, MappedFleet, SourceRecord
 from oicp_adapter.core.rules import MappingRules, Rule
-from oicp_adapter.core.signs_of_life import SignsOfLife, newest
+from oicp_adapter.core.signs_of_life import SignsOfLife, together
 from oicp_adapter.core.vocabulary import Target
 
 __all__ = ["Explanation", "MappingRules", "explain_fleet", "map_fleet"]
@@ -66,6 +67,7 @@ def _mapped(
         claims.add(record)
     published = _published_as(rules.reserved)
     desired: dict[str, Desired] = {}
+    told = LifeReport(life)
     duplicates = 0
     for key, of_evse in claims.by_evse.items():
         if len(of_evse) == 1 and of_evse[0].station not in claims.of_stations and not of_evse[0].whole:
@@ -74,6 +76,7 @@ def _mapped(
             claim, settled = _contested(of_evse, claims, life)
             duplicates += settled
         verdict = claim.verdict
+        told.add(claim)
         desired[key] = Desired(
             key=key,
             wire_id=claim.wire,
@@ -90,8 +93,9 @@ def _mapped(
     return MappedFleet(
         desired=desired,
         rejected=tuple(sorted(claims.rejected, key=lambda one: (one.evse_id, one.reason, one.origin))),
-        unmapped=claims.book.unmapped(),
+        unmapped=(*claims.book.unmapped(), *told.unmapped()),
         duplicates=duplicates,
+        remarks=told.remarks(),
     )
 
 
@@ -100,13 +104,17 @@ def _plain(claim: Claim, claims: Claims, life: SignsOfLife) -> Claim:
     verdict = claim.verdict
     if verdict.holds_offline:
         return claim
+    pulse = claims.pulses.get(claim.station, claim.pulse)
     offline = life.verdict(
-        alive=claims.alive.get(claim.station, claim.alive),
+        pulse=pulse,
         connection=claim.connection,
-        updated=claim.time,
+        online=claim.online,
+        update=claim.update,
         reported=verdict,
     )
-    return msgspec.structs.replace(claim, verdict=offline) if offline else claim
+    if offline or pulse is not claim.pulse:
+        return msgspec.structs.replace(claim, verdict=offline or verdict, pulse=pulse)
+    return claim
 
 
 def _contested(of_evse: Sequence[Claim], claims: Claims, life: SignsOfLife) -> tuple[Claim, bool]:
@@ -122,7 +130,7 @@ def _contested(of_evse: Sequence[Claim], claims: Claims, life: SignsOfLife) -> t
             group,
             whole=settle(whole) if whole else None,
             alone=not station or claims.evses_per_station[station] == 1,
-            alive=claims.alive.get(station, newest(*(claim.alive for claim in group))),
+            pulse=claims.pulses.get(station) or together(claim.pulse for claim in group),
             life=life,
         )
         results.append(result)

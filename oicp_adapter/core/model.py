@@ -1,6 +1,7 @@
 """The words everything else is said in: what a source reports, and what Hubject should hold.
 
-All times are seconds since the Unix epoch, UTC, as float. `None` means "not known", never "now".
+All times are seconds since the Unix epoch, UTC, as float. `None` means "not known", never "now"; `NEVER` is what a
+source calls never.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
+
+NEVER = float("-inf")
+"""A time that is said to have never been: older than any other, and not the same as no time."""
 
 
 class EvseStatus(StrEnum):
@@ -91,6 +95,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_code: Annotated[str | None, Column(Role.DETAIL, "the error code")] = None
     vendor: Annotated[str | None, Column(Role.DETAIL, "who made the charger")] = None
     model: Annotated[str | None, Column(Role.DETAIL, "the charger's model")] = None
+    unread: tuple[tuple[str, str], ...] = ()
+    """Columns with a time that cannot be read, each with what stands there."""
     origin: str = ""
     """Where it stands in the source, for people: "line 17", "location 42, EVSE 3"."""
 
@@ -157,9 +163,19 @@ class UnmappedValue(msgspec.Struct, frozen=True, kw_only=True):
     """A source value no table knows, with the setting that would map it."""
 
     vocabulary: str
+    """"" where it is no word."""
     value: str
     count: int
     hint: str
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person should know of a read beside its statuses."""
+
+    text: str
+    fix: str
+    amiss: bool
+    """Something is probably wrong; else it is only good to know."""
 
 
 class MappedFleet(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,3 +187,5 @@ class MappedFleet(msgspec.Struct, frozen=True, kw_only=True):
     unmapped: tuple[UnmappedValue, ...] = ()
     duplicates: int = 0
     """EVSEs that occurred more than once and were settled by the duplicate rule."""
+    remarks: tuple[Remark, ...] = ()
+    """About signs of life: what has none, and clocks that are wrong alike."""

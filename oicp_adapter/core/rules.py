@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -122,6 +123,10 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: float = 900.0
     missed_heartbeats: int = 3
     """A charger without a sign of life for longer than so many intervals is offline."""
+    signs_of_life: tuple[str, ...] = ("last_heartbeat", "last_seen")
+    """The columns whose times say that the charger was heard from."""
+    no_sign_of_life: Literal["ignored", "offline"] = "ignored"
+    """What an EVSE is for which all of them are empty."""
     offline_out_of_service_after: float | None = None
     """After this long without a sign of life OutOfService instead of Unknown. None: never."""
     stale_after: float | None = None

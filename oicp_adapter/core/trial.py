@@ -12,7 +12,7 @@ import msgspec
 
 from oicp_adapter.core.ids import InvalidId, Prefix, parse_evse_id, parse_prefix
 from oicp_adapter.core.mapping import Explanation, explain_fleet
-from oicp_adapter.core.model import Cause, Desired, MappedFleet, Rejected, SourceRecord, UnmappedValue
+from oicp_adapter.core.model import Cause, Desired, MappedFleet, Rejected, Remark, SourceRecord, UnmappedValue
 from oicp_adapter.core.rules import MappingRules
 from oicp_adapter.core.verdicts import VerdictTable
 from oicp_adapter.core.vocabulary import Target, load_vocabulary
@@ -46,6 +46,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[Outcome, ...]
     """The most frequent first."""
     unmapped: tuple[UnmappedValue, ...]
+    remarks: tuple[Remark, ...]
     rejected: tuple[Rejected, ...]
     duplicates: int
 
@@ -70,6 +71,7 @@ def attempt(records: Sequence[SourceRecord], rules: MappingRules, *, now: float)
         statuses=dict(Counter(_shown(one) for one in fleet.desired.values()).most_common()),
         outcomes=tuple(_outcomes(fleet, explained)),
         unmapped=fleet.unmapped,
+        remarks=fleet.remarks,
         rejected=fleet.rejected,
         duplicates=fleet.duplicates,
     )

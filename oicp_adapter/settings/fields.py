@@ -9,6 +9,7 @@ import ipaddress
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -16,9 +17,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
-from oicp_adapter.core.columns import COLUMNS
+from oicp_adapter.core.columns import COLUMNS, with_role
 from oicp_adapter.core.evse_pattern import EvsePattern, parse_evse_pattern
 from oicp_adapter.core.ids import InvalidId, parse_operator_id, parse_prefix
+from oicp_adapter.core.model import Role
 from oicp_adapter.core.vocabulary import Target, vocabulary_names
 from oicp_adapter.settings import schedule
 from oicp_adapter.settings.duration import parse_duration
@@ -141,6 +143,25 @@ def _template(value: str) -> str:
     return value
 
 
+def _time_format(value: str) -> str:
+    probe = datetime(2031, 11, 28, 17, tzinfo=UTC)
+    try:
+        back = datetime.strptime(probe.strftime(value), value)  # noqa: DTZ007 - only its parts count
+    except ValueError:
+        back = datetime.min  # noqa: DTZ901
+    if (back.year, back.month, back.day, back.hour) != (2031, 11, 28, 17):
+        raise ValueError(
+            'is not a form of a time; write it for strptime with year, month, day and hour, like "%d.%m.%Y %H:%M:%S"'
+        )
+    return value
+
+
+def _time_column(value: str) -> str:
+    if value not in with_role(Role.TIME):
+        raise ValueError(f"is not a time of a record; those are {', '.join(with_role(Role.TIME))}")
+    return value
+
+
 def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -229,6 +250,17 @@ VocabularyName: TypeAlias = Annotated[str, AfterValidator(_vocabulary), Kind("vo
 TargetText: TypeAlias = Annotated[Target, PlainValidator(_target)]
 FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
 EvseIdTemplate: TypeAlias = Annotated[str, AfterValidator(_template), Kind("template")]
+TimeFormats: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_time_format)], ...],
+    BeforeValidator(_as_list),
+    Kind("strptime format or list of them"),
+]
+TimeColumns: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_time_column)], ...],
+    BeforeValidator(_as_list),
+    Kind("list of time fields"),
+]
+Words: TypeAlias = Annotated[tuple[str, ...], Kind("list of texts")]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_time_zone), Kind("time zone")]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("address")]
 ProxyUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_proxy), Kind("address")]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from oicp_adapter.core.columns import EMPTY_VALUES
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.ids import OperatorId, Prefix, parse_operator_id, parse_prefix
 from oicp_adapter.core.model import EvseStatus
@@ -30,9 +31,12 @@ from oicp_adapter.settings.fields import (
     Prefixes,
     RuleName,
     TargetText,
+    TimeColumns,
+    TimeFormats,
     TimeZone,
     VocabularyName,
     Whole,
+    Words,
     default,
 )
 from oicp_adapter.settings.table import Table
@@ -59,6 +63,15 @@ class SourceSettings(Table):
     evse_id_template: EvseIdTemplate | None = None
     """How to make an EvseID for records that have none, from `{station_id}` and `{connector_id}`:
     `"DE*ABC*E{station_id}*{connector_id}"`. Without it such records are listed as refused."""
+    time_zone: TimeZone = "UTC"
+    """Of times that name no zone themselves, such as "Europe/Berlin". Where a clock change makes a local time happen
+    twice or not at all, the older moment is meant."""
+    time_format: TimeFormats | None = None
+    """How times are written, as Python's strptime wants it: "%d.%m.%Y %H:%M:%S"; several if they differ. RFC 3339, mail
+    and HTTP dates, SQL's, Go's and Java's forms, and seconds, milliseconds, microseconds or nanoseconds since 1970 are
+    known without. A date whose day and month could change places never is."""
+    empty_values: Words = EMPTY_VALUES
+    """Words that mean "no value" in every column, in any case. A word that `mapping` gives a meaning is not empty."""
     max_age: OptionalDuration = default("off")
     """A file last written longer ago counts as unreadable. Off, because some backends write only on a change; above
     15 minutes there is a warning in any case."""
@@ -123,9 +136,14 @@ class MappingSettings(Table):
     reserved: Literal["Occupied", "Reserved"] = "Occupied"
     """What a reserved EVSE is published as. `Occupied`, because many consumers do not know OICP's `Reserved`."""
     heartbeat_interval: Duration = default("15min")
-    """How often a charger gives a sign of life (`last_heartbeat`, `last_seen`); set it to the backend's own value."""
+    """How often a charger gives a sign of life; set it to the backend's own value."""
     missed_heartbeats: Whole = Field(default=3, ge=1, le=1000)
     """After so many intervals without a sign of life a charger is offline: Unknown. Three forgive a lost message."""
+    signs_of_life: TimeColumns = ("last_heartbeat", "last_seen")
+    """The times that say when a charger was last heard from; one that is fresh is enough. Add `updated_at` where the
+    backend writes it for every message of the charger. `connection` always counts: offline is offline."""
+    no_sign_of_life: Literal["ignored", "offline"] = "ignored"
+    """What an EVSE is for which the source gives no such time at all: never offline, or `offline`, which is Unknown."""
     offline_out_of_service_after: OptionalDuration = default("off")
     """After so long without a sign of life OutOfService instead of Unknown. Off: silence is no proof of a
     fault; turn it on where consumers count Unknown as available."""
@@ -204,6 +222,8 @@ class OperatorSettings(Table):
             evse_id_template=self.source.evse_id_template,
             heartbeat_interval=mapping.heartbeat_interval,
             missed_heartbeats=mapping.missed_heartbeats,
+            signs_of_life=mapping.signs_of_life,
+            no_sign_of_life=mapping.no_sign_of_life,
             offline_out_of_service_after=mapping.offline_out_of_service_after,
             stale_after=mapping.stale_after,
         )

@@ -21,7 +21,7 @@ from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead
 from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.collected import Collected, source_names
+from oicp_adapter.sources.formats.collected import Cells, Collected, source_names
 from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
 from oicp_adapter.sources.formats.rows_csv import CsvRows
 from oicp_adapter.sources.formats.rows_json import JsonRows
@@ -43,6 +43,8 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str] = {}
     """Our field name → the file's column or member (`status = "ChargerState"`); JSON members may be dotted
     paths. Fields not named here are looked for under our own names; "" leaves a field unread."""
+    cells: Cells = Cells()
+    """How its values are written."""
     max_age: float | None = None
     """Seconds; a file not written for longer is unreadable. None: any age will do."""
 
@@ -53,12 +55,13 @@ class FileSource:
     def __init__(self, options: FileOptions) -> None:
         self._path = options.path
         self._max_age = options.max_age
+        self._cells = options.cells
         self._format = _format_of(options)
         self._parse = _parser(self._format, options.fields)
 
     def read(self, now: float) -> SourceRead:
         """Read every record. Raises SourceError if the file cannot be read or is not of its format."""
-        into = Collected()
+        into = Collected(self._cells)
         try:
             data, modified = self._read_bytes(now, into)
             self._parse(self._whole(data, into), into)

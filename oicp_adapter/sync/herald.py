@@ -64,6 +64,7 @@ class Herald:
         self._cycles = 0
         """Deltas since."""
         self._unmapped: set[tuple[str, str]] = set()
+        self._remarked: set[str] = set()
         self._rejected: Counter[tuple[str, str]] | None = None
         self._observed: dict[str, EvseStatus | None] | None = None
 
@@ -119,6 +120,11 @@ class Herald:
                     evses=value.count,
                     fix=value.hint,
                 )
+        for remark in fleet.remarks:
+            kind = _alike(remark.text)
+            if remark.amiss and kind not in self._remarked:
+                self._remarked.add(kind)
+                work.log.emit(events.SIGNS_OF_LIFE, text=remark.text, fix=remark.fix)
         self._tell_rejected(fleet.rejected, work, now=now)
         if seen.respelled:
             pairs = [f"{row.wire_id} is now {row.source_id}" for row in seen.respelled]

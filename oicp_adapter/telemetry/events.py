@@ -181,6 +181,12 @@ VALUE_UNMAPPED = _warning(
     "A status value no table knows; its EVSEs are published as Unknown. Logged once per value and run.",
     "Set the override the line prints.",
 )
+SIGNS_OF_LIFE = _warning(
+    "mapping.signs_of_life",
+    "Signs of life that look wrong for the fleet as a whole: some EVSEs give none and are never offline, or the times are "
+    "wrong alike. Logged once per run.",
+    "Set what the line names.",
+)
 RECORD_REJECTED = _warning(
     "mapping.rejected",
     "Source records that cannot be published (no id, invalid id, foreign prefix); logged when new ones come: `new` of "

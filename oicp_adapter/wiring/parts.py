@@ -22,8 +22,9 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import DAY, Cron, Daily, Interval, Schedule
 from oicp_adapter.sources.file import FileOptions, FileSource
-from oicp_adapter.sources.formats.collected import Collected, source_names
+from oicp_adapter.sources.formats.collected import Cells, Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
+from oicp_adapter.sources.formats.times import TimeForms
 from oicp_adapter.sync.cycle import Mapper, Reading
 from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.work import DeliveryPolicy
@@ -111,14 +112,17 @@ def cycle_policy(settings: Settings, key: str, *, one_shot: bool) -> CyclePolicy
     )
 
 
-def fleet_file(path: Path, *, kind: FileFormat, fields: Mapping[str, str]) -> FileSource:
-    """A fleet file outside of any configuration, for trying a mapping on it."""
-    return FileSource(FileOptions(path=path, format=kind, fields=fields))
+def fleet_file(
+    path: Path, *, kind: FileFormat, fields: Mapping[str, str], operator: OperatorSettings | None = None
+) -> FileSource:
+    """A fleet file that is nobody's source, for trying a mapping on it; `operator`: whose source it is like."""
+    cells = Cells() if operator is None else cells_of(operator)
+    return FileSource(FileOptions(path=path, format=kind, fields=fields, cells=cells))
 
 
-def fleet_text(array: bytes) -> SourceRead:
+def fleet_text(array: bytes, *, operator: OperatorSettings | None = None) -> SourceRead:
     """A JSON array of records under our own field names, read as a source would."""
-    into = Collected()
+    into = Collected(Cells() if operator is None else cells_of(operator))
     JsonRows(source_names({})).read_json(array, into)
     return into.result()
 
@@ -135,6 +139,17 @@ def mapper_of(operator: OperatorSettings) -> Mapper:
     return mapper
 
 
+def cells_of(operator: OperatorSettings) -> Cells:
+    """How the values of the operator's source are written."""
+    source, mapping = operator.source, operator.mapping
+    meant = {*mapping.overrides, *(word for rule in mapping.rules.values() for word in rule.value or ())}
+    return Cells(
+        times=TimeForms(zone=source.time_zone, formats=source.time_format or ()),
+        empty=source.empty_values,
+        words={"status": tuple(sorted(meant))},
+    )
+
+
 def source_of(operator: OperatorSettings) -> Source:
     """Where the operator's records come from."""
     return FileSource(
@@ -142,6 +157,7 @@ def source_of(operator: OperatorSettings) -> Source:
             path=operator.source.path,
             format=operator.source.format,
             fields=operator.source.fields,
+            cells=cells_of(operator),
             max_age=operator.source.max_age,
         )
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from oicp_adapter.core.columns import COLUMNS
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead, SourceRecord
 from oicp_adapter.errors import SourceError
@@ -48,7 +49,7 @@ class Backend:
 
 def plain(record: SourceRecord) -> dict[str, object]:
     members = msgspec.structs.asdict(record)
-    return {name: value for name, value in members.items() if name != "origin" and value is not None}
+    return {name: value for name, value in members.items() if name in COLUMNS and value is not None}
 
 
 def as_json(records: list[SourceRecord]) -> str:

@@ -92,7 +92,7 @@ def test_all_is_well_in_the_order_in_which_it_is_needed(desk: Desk) -> None:
     assert "CN=DE*ABC, 36" in found["certificate"]["text"]
     assert "none yet" in found["ledger"]["text"]
     assert found["source"]["text"] == "40 records"
-    assert found["mapping"]["text"] == "Available 40"
+    assert found["mapping"]["text"] == "Available 40; 40 EVSEs give no sign of life and are never offline"
     assert found["hubject"]["text"].startswith("TLSv1.")
     assert found["hubject"]["text"].endswith("no request was sent")
 

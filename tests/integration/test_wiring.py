@@ -32,6 +32,8 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.settings.tree import dotted, leaves
 from oicp_adapter.simulator import Fault, Simulator
 from oicp_adapter.sources.file import FileOptions
+from oicp_adapter.sources.formats.collected import Cells
+from oicp_adapter.sources.formats.times import TimeForms
 from oicp_adapter.sync.cycle import Reading
 from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.report import CycleReport
@@ -130,15 +132,32 @@ SETTINGS: list[tuple[str, object, Places]] = [
         "{station_id}",
         {"MappingRules.evse_id_template": "{station_id}"},
     ),
+    ("operators.KEY.source.time_zone", "Europe/Berlin", {"TimeForms.zone": "Europe/Berlin"}),
+    ("operators.KEY.source.time_format", "%d.%m.%Y %H:%M", {"TimeForms.formats": ("%d.%m.%Y %H:%M",)}),
+    ("operators.KEY.source.empty_values", ["nil"], {"Cells.empty": ("nil",)}),
     ("operators.KEY.source.max_age", "7s", {"FileOptions.max_age": 7.0}),
     (
         "operators.KEY.source.unknown_after",
         "7s",
         {"CyclePolicy.unknown_after": 7.0, "Reading.unknown_after": 7.0},
     ),
-    ("operators.KEY.mapping.overrides", {"": "skip"}, {"MappingRules.overrides": {"": Target.SKIP}}),
+    (
+        "operators.KEY.mapping.overrides",
+        {"": "skip"},
+        {"MappingRules.overrides": {"": Target.SKIP}, "Cells.words": {"status": ("",)}},
+    ),
+    (
+        "operators.KEY.mapping.signs_of_life",
+        ["updated_at"],
+        {"MappingRules.signs_of_life": ("updated_at",)},
+    ),
+    ("operators.KEY.mapping.no_sign_of_life", "offline", {"MappingRules.no_sign_of_life": "offline"}),
     ("operators.KEY.mapping.rules.KEY.to", "Occupied", {"OverrideRule.to": Target.OCCUPIED}),
-    ("operators.KEY.mapping.rules.KEY.value", "x", {"OverrideRule.values": ("x",)}),
+    (
+        "operators.KEY.mapping.rules.KEY.value",
+        "x",
+        {"OverrideRule.values": ("x",), "Cells.words": {"status": ("x",)}},
+    ),
     ("operators.KEY.mapping.rules.KEY.error_code", "x", {"OverrideRule.error_codes": ("x",)}),
     ("operators.KEY.mapping.rules.KEY.vendor", "x", {"OverrideRule.vendors": ("x",)}),
     ("operators.KEY.mapping.rules.KEY.model", "x", {"OverrideRule.models": ("x",)}),
@@ -184,6 +203,7 @@ SETTINGS: list[tuple[str, object, Places]] = [
 from NOON."""
 
 OPENED = (
+    Cells,
     CyclePolicy,
     DeliveryPolicy,
     FileOptions,
@@ -193,6 +213,7 @@ OPENED = (
     OverrideRule,
     PlanPolicy,
     Reading,
+    TimeForms,
     TlsOptions,
 )
 """What holds values; all other objects do something."""

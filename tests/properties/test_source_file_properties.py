@@ -12,17 +12,20 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oicp_adapter.core.columns import COLUMNS
+from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead, SourceRecord
 from oicp_adapter.errors import SourceError
 from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import TIME_FIELDS
 
+EMPTY = {word.casefold() for word in EMPTY_VALUES}
 texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).filter(
-    lambda text: text == text.strip()
+    lambda text: text == text.strip() and text.casefold() not in EMPTY
 )
-times = st.integers(min_value=10**11, max_value=4 * 10**12).map(lambda milliseconds: milliseconds / 1000)
+times = st.integers(min_value=1263 * 10**9, max_value=4 * 10**12).map(
+    lambda milliseconds: milliseconds / 1000
+)
 records = st.builds(
     SourceRecord,
     **{
@@ -46,7 +49,7 @@ formats: st.SearchStrategy[FileFormat] = st.sampled_from(
 
 def plain(record: SourceRecord) -> dict[str, object]:
     members = msgspec.structs.asdict(record)
-    return {name: value for name, value in members.items() if name != "origin" and value is not None}
+    return {name: value for name, value in members.items() if name in COLUMNS and value is not None}
 
 
 def write(fleet: list[SourceRecord], kind: FileFormat, *, delimiter: str = ",") -> bytes:

@@ -43,7 +43,7 @@ def test_the_example_shows_every_setting_and_its_default(location: Location) -> 
     # A setting nobody finds, or a default that is not the one told.
     field, shown = LEAVES[location], value_at(location)
     if not field.is_required() and field.default not in (None, {}):
-        assert shown == field.default
+        assert (tuple(shown) if isinstance(shown, list) else shown) == field.default
 
 
 @pytest.mark.parametrize("location", LEAVES, ids=dotted)

@@ -252,9 +252,13 @@ def test_unreadable_times_are_counted_not_fatal() -> None:
     read = read_json([{**E1, "updated_at": "soon"}, {**E2, "updated_at": "later"}])
     assert [record.updated_at for record in read.records] == [None, None]
     assert read.complete
+    assert [record.unread for record in read.records] == [
+        (("updated_at", "'soon'"),),
+        (("updated_at", "'later'"),),
+    ]
     assert read.problems == (
-        "updated_at is unreadable in 2 record(s) and counts as no time; first: "
-        "'soon' is not a time (expected like 2026-04-02T14:20:11Z) (record 1)",
+        "updated_at is unreadable in 2 record(s); first: 'soon' is not a time (expected like 2026-04-02T14:20:11Z) "
+        "(record 1); if times are written so, say it with source.time_format",
     )
 
 

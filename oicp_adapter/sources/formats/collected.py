@@ -6,14 +6,17 @@ from Hubject. So whatever cannot be decoded is counted here, and one such row ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from oicp_adapter.core.columns import COLUMNS, with_role
+import msgspec
+
+from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES, with_role
 from oicp_adapter.core.model import Role, SourceRead, SourceRecord
 from oicp_adapter.core.text import harmless, one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.values import BadValue, Scalar, parse_time, to_text
+from oicp_adapter.sources.formats.times import TimeForms
+from oicp_adapter.sources.formats.values import BadValue, Scalar, shown, to_text
 
 TIME_FIELDS = frozenset(with_role(Role.TIME))
 ID_FIELDS = with_role(Role.IDENTITY)
@@ -22,33 +25,57 @@ STATE_FIELDS = with_role(Role.STATE)
 _SHOWN = 20
 
 
+class Cells(msgspec.Struct, frozen=True, kw_only=True):
+    """How the values of one source are written."""
+
+    times: TimeForms = TimeForms()
+    empty: tuple[str, ...] = EMPTY_VALUES
+    """Words that are no value, in any case."""
+    words: Mapping[str, Collection[str]] = {}
+    """Column → words that the operator has given a meaning: these are values, even if they look like none."""
+
+    def empty_words(self, column: str) -> frozenset[str]:
+        """The words that are no value in this column, folded."""
+        meant = {word.strip().casefold() for word in self.words.get(column, ())}
+        return frozenset(word.strip().casefold() for word in self.empty) - meant
+
+
 class Collected:
     """What one read has yielded so far. `add` is called once per row of the source."""
 
-    def __init__(self) -> None:
+    def __init__(self, cells: Cells = Cells()) -> None:
         self.records: list[SourceRecord] = []
         self._incomplete: list[str] = []
         self._undecodable: list[str] = []
         self._undecodable_more = 0
         self._bad_times: dict[str, tuple[int, str]] = {}
+        self._time = cells.times.reader()
+        self._empty = {column: cells.empty_words(column) for column in COLUMNS}
+        self._longest_empty = max((len(word) for words in self._empty.values() for word in words), default=0)
 
     def add(self, names: Iterable[str], values: Iterable[Scalar], origin: str) -> None:
         """Keep one row, given as its values in the order of our field `names`.
 
-        An unreadable time becomes no time and is mentioned; any other unusable value spoils the row.
+        An unreadable time is noted in the record and mentioned; any other unusable value spoils the row.
         """
         members: dict[str, Any] = {"origin": harmless(origin)}
         for name, value in zip(names, values, strict=True):
-            if value is None:
+            if value is None or (isinstance(value, str) and self._says_nothing(name, value)):
                 continue
             try:
-                members[name] = parse_time(value) if name in TIME_FIELDS else to_text(value)
+                members[name] = self._time(value) if name in TIME_FIELDS else to_text(value)
             except BadValue as error:
                 if name not in TIME_FIELDS:
                     self.undecodable(origin, f"{name}: {error}")
                     return
                 self._bad_time(name, f"{error} ({origin})")
+                members["unread"] = (*members.get("unread", ()), (name, shown(str(value))))
         self.records.append(SourceRecord(**members))
+
+    def _says_nothing(self, name: str, value: str) -> bool:
+        """NULL and the like: no value, as if the cell were empty."""
+        text = value.strip()
+        return len(text) <= self._longest_empty and text.casefold() in self._empty[name]
 
     def undecodable(self, origin: str, reason: object) -> None:
         """Note a row that cannot be used. The others still count, but the read is incomplete."""
@@ -86,7 +113,10 @@ class Collected:
         if self._undecodable_more:
             yield f"and {self._undecodable_more} more records that cannot be decoded"
         for name, (count, first) in self._bad_times.items():
-            yield f"{name} is unreadable in {count} record(s) and counts as no time; first: {first}"
+            yield (
+                f"{name} is unreadable in {count} record(s); first: {first}; "
+                "if times are written so, say it with source.time_format"
+            )
 
 
 def source_names(fields: Mapping[str, str]) -> dict[str, str]:

@@ -1,12 +1,11 @@
-"""Reads single values as backends really write them: numbers for ids, booleans for flags, many kinds of time.
+"""Reads single values as backends really write them: numbers for ids, booleans for flags. Times: `times`.
 
-The danger: a misread time makes a stale state win over a fresh one, so what is not surely a time is none.
+The danger: a character that no request can hold, or a lost quote that swallowed rows, taken for a value.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 from oicp_adapter.core.text import harmless
@@ -17,11 +16,6 @@ Scalar: TypeAlias = str | int | float | bool | None
 # UTF-8, see rows_csv) fit into no database or request.
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 _FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
-
-# A bare number is seconds or milliseconds only within 1973..2100: 20241009 is a date, not a day in 1970.
-_NUMBER = re.compile("[0-9]+(?:[.][0-9]*)?", re.ASCII)
-_FIRST, _LAST = 1e8, 4.1e9
-_SHORTEST_TIME = len("2024-10-09T22")
 
 
 class BadValue(ValueError):
@@ -37,8 +31,8 @@ def to_text(value: Scalar) -> str | None:
         text = value.strip()
         if not text.isprintable() and _FORBIDDEN.search(text):
             if not is_utf8(text):
-                raise BadValue(f"{_shown(readable(text))} is not UTF-8: save the export as UTF-8")
-            raise BadValue(f"{_shown(text)} contains a line break or NUL")
+                raise BadValue(f"{shown(readable(text))} is not UTF-8: save the export as UTF-8")
+            raise BadValue(f"{shown(text)} contains a line break or NUL")
         return harmless(text) or None
     if value is None:
         return None
@@ -59,44 +53,6 @@ def readable(text: str) -> str:
     return _NOT_UTF8.sub("\ufffd", text)
 
 
-def parse_time(value: Scalar) -> float | None:
-    """A time in seconds since the epoch, None for null or an empty text.
-
-    Accepts RFC 3339 (blank for T, any fraction, no zone = UTC) and epoch seconds or milliseconds, the latter
-    as number or text. Raises BadValue for anything else.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if not text:
-            return None
-        return _epoch(float(text)) if _NUMBER.fullmatch(text) else _timestamp(text)
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        raise BadValue(f"{value} is not a time")
-    return _epoch(value)
-
-
-def _epoch(number: float) -> float:
-    if _FIRST <= number <= _LAST:
-        return float(number)
-    if _FIRST * 1000 <= number <= _LAST * 1000:
-        return number / 1000
-    raise BadValue(
-        f"{_shown(str(number))} is neither epoch seconds nor milliseconds of the years 1973 to 2100"
-    )
-
-
-def _timestamp(text: str) -> float:
-    try:
-        # Python also reads dates alone and calendar weeks: a day is no time of day.
-        if len(text) < _SHORTEST_TIME:
-            raise ValueError
-        time = datetime.fromisoformat(text.upper())
-    except ValueError:
-        raise BadValue(f"{_shown(text)} is not a time (expected like 2026-04-02T14:20:11Z)") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-
-
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A value as a message quotes it."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
