@@ -47,6 +47,8 @@ class Pulse(msgspec.Struct, frozen=True, gc=False):
 
     def with_(self, other: Pulse) -> Pulse:
         """Both together, whichever comes first."""
+        if not self.column and not other.column:  # the usual case, kept fast
+            return self if other.newest is None or (self.newest or NEVER) >= other.newest else other
         first = min((self, other), key=lambda one: (not one.column, not one.written, one.column, one.written))
         return Pulse(
             newest=newest(self.newest, other.newest),
@@ -146,7 +148,9 @@ class SignsOfLife:
             return _verdict(Target.UNKNOWN, self._dead, reported)
         if self._stale_before is None or update is None or update.since(self._stale_before):
             return None
-        return _unusable(update, reported) if update.column else _verdict(Target.UNKNOWN, self._stale, reported)
+        return (
+            _unusable(update, reported) if update.column else _verdict(Target.UNKNOWN, self._stale, reported)
+        )
 
     def _is_out(self, pulse: Pulse) -> bool:
         """Silent for so long that it counts as out of service. Of "never" nobody knows how long that is."""

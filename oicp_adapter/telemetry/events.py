@@ -183,8 +183,8 @@ VALUE_UNMAPPED = _warning(
 )
 SIGNS_OF_LIFE = _warning(
     "mapping.signs_of_life",
-    "Signs of life that look wrong for the fleet as a whole: some EVSEs give none and are never offline, or the times are "
-    "wrong alike. Logged once per run.",
+    "Signs of life that look wrong for the fleet as a whole: some EVSEs give none and are never offline, or the times "
+    "are wrong alike. Logged once per run.",
     "Set what the line names.",
 )
 RECORD_REJECTED = _warning(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oicp_adapter.core.model import NEVER
+from oicp_adapter.sources.formats.collected import Cells, Collected
 from oicp_adapter.sources.formats.times import TimeForms
 from oicp_adapter.sources.formats.values import BadValue, Scalar
 
@@ -201,3 +202,16 @@ def test_any_other_value_is_refused_in_one_way(value: Scalar) -> None:
     except BadValue:
         return
     assert found is None or found == NEVER or 1.2e9 < found < 4.2e9
+
+
+@pytest.mark.parametrize(
+    "word", ["NULL", "null", "\\N", "(null)", "None", "nan", "NaN", "n/a", "N/A", "-", " - "]
+)
+def test_what_database_clients_write_for_no_value_is_none(word: str) -> None:
+    # `mysql -B` writes NULL: in `connection` it makes a healthy charger offline, in `evse_id` it is an id.
+    into = Collected(Cells(words={"status": ("None",)}))
+    into.add(("evse_id", "connection", "last_seen", "status"), (word, word, word, word), "line 2")
+    (record,) = into.result().records
+    assert (record.evse_id, record.connection, record.last_seen) == (None, None, None)
+    # A word that the operator has given a meaning is a word, never empty.
+    assert record.status == ("None" if word.casefold() == "none" else None)
