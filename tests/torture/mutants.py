@@ -1,4 +1,4 @@
-"""Plants the mistakes of mutants.toml one by one in a copy of the package: the tests named there must catch each.
+"""Plants the mistakes of mutants*.toml one by one in a copy of the package: the tests named there must catch each.
 
     scripts/torture --mutants [NAME ...]
 
@@ -25,7 +25,7 @@ from tests import leash
 from tests.torture.table import say
 
 ROOT = Path(__file__).parents[2]
-LIST = Path(__file__).with_name("mutants.toml")
+LISTS = sorted(Path(__file__).parent.glob("mutants*.toml"))
 COPIED = (
     "oicp_adapter",
     "tests",
@@ -78,11 +78,11 @@ def mutants() -> list[Mutant]:
     def edit(table: Mapping[str, Any]) -> Edit:
         return Edit(Path(table["file"]), table["text"], table["becomes"])
 
-    with LIST.open("rb") as file:
-        return [
-            Mutant(name, table["breaks"], tuple(map(edit, table["edits"])), tuple(table["caught_by"]))
-            for name, table in tomllib.load(file).items()
-        ]
+    return [
+        Mutant(name, table["breaks"], tuple(map(edit, table["edits"])), tuple(table["caught_by"]))
+        for path in LISTS
+        for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items()
+    ]
 
 
 class Copy:
