@@ -24,6 +24,8 @@ _PERMIT = "the directory and the file must be writable for the user this program
 _BUSY = "see what else has the file open; a copy of the file on a network share is not supported"
 _DISK = "look into the kernel's log for failures of the disk; the ledger must not be on a network share"
 _TOO_MANY = "the ledger cannot be opened, too many files are open"
+_UNEXPLAINED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+"""What SQLite says when a file of its own (the ledger, -wal, -shm) cannot be opened, whatever the reason."""
 
 _BY_CODE: dict[int, tuple[type[LedgerError], str, str]] = {
     sqlite3.SQLITE_FULL: (LedgerFull, "the disk is full", _FULL),
@@ -46,7 +48,7 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> LedgerError:
     kind, text, hint = (
         _BY_CODE.get(code) or _BY_CODE.get(code & 0xFF) or (LedgerError, "the ledger failed", "")
     )
-    if kind is LedgerNotWritable and open_files.ran_out():  # SQLite only says that it cannot open it
+    if kind is not LedgerFull and code & 0xFF in _UNEXPLAINED and open_files.ran_out():
         kind, text, hint = LedgerError, _TOO_MANY, open_files.ADVICE
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return kind(f"{text}: {path} ({error}, {name})", hint=hint)

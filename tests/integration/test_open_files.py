@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.errors import AdapterError, CertificateError, ConfigurationError, LedgerError, SourceError
 from oicp_adapter.hub import HubClient, HubOptions, TlsOptions
 from oicp_adapter.hub.tls import build_context
+from oicp_adapter.ledger import faults
 from oicp_adapter.ledger.lock import OperatorLock
 from oicp_adapter.ledger.sqlite import SqliteStore
 from oicp_adapter.oicp.answers import Reaction
@@ -117,6 +119,7 @@ def test_the_way_to_hubject_says_so(host: str) -> None:
 
 RAISING = """
 import resource
+import sqlite3
 from oicp_adapter.open_files import raise_limit
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 for soft, limit in ((64, 128), (100, 128), (128, 128)):
@@ -128,5 +131,30 @@ for soft, limit in ((64, 128), (100, 128), (128, 128)):
 
 def test_the_limit_is_raised_as_far_as_it_goes() -> None:
     # Two hundred operators do not fit into the 1,024 that a service is given.
+<<<<<<< HEAD
     with Verb([sys.executable, "-c", RAISING], cwd=Path.cwd(), env=os.environ) as process:
         assert process.ended().out.splitlines() == ["128 128"] * 3
+=======
+    ended = subprocess.run([sys.executable, "-c", RAISING], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["128 128"] * 3
+
+
+@pytest.mark.parametrize(
+    ("code", "explained"),
+    [
+        (sqlite3.SQLITE_CANTOPEN, False),
+        (sqlite3.SQLITE_IOERR_SHMOPEN, False),
+        (sqlite3.SQLITE_FULL, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+        (sqlite3.SQLITE_CORRUPT, True),
+        (sqlite3.SQLITE_READONLY, True),
+    ],
+)
+def test_what_sqlite_does_explain_stays_what_it_is(code: int, explained: bool) -> None:
+    # Two things at once: the disk is full as well, and "raise the limit" alone would not help.
+    error = sqlite3.OperationalError("as SQLite says")
+    error.sqlite_errorcode, error.sqlite_errorname = code, "SQLITE_SOMETHING"
+    with all_taken():
+        told = faults.from_sqlite(error, Path("/state/ledger.db"))
+    assert (told.hint != open_files.ADVICE) is explained
+>>>>>>> e9c3af4 (Ledger: a failure of the disk that is a want of open files is called that)
