@@ -42,8 +42,8 @@ class Connection(RequestHandler):
         self.clock = self._loop.time
         self.first_byte: float | None = None
         self.call: Call | None = None
-        self.process_ids: deque[str] = deque(maxlen=2)
-        """Of the last answers."""
+        self.answers: deque[tuple[Answer, str]] = deque(maxlen=2)
+        """The last ones that had a Process-ID."""
         self.lost = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
@@ -176,7 +176,7 @@ class Exchange:
         headers = {"Content-Type": answer.content_type, "Server": "nginx", **answer.headers}
         if process_id:
             headers["Process-ID"] = process_id
-            self.connection.process_ids.append(process_id)
+            self.connection.answers.append((answer, process_id))
         response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
         response.content_length = len(answer.body)
         if headers.get("Connection") == "close":
@@ -206,11 +206,11 @@ class Exchange:
                 await response.write(piece)
         await response.write_eof()
 
-    def last_process_id(self) -> str | None:
-        """Of the last answer on this connection; None until two different ones were given on it: before that nobody
-        can tell a stale one."""
-        given = self.connection.process_ids
-        return given[-1] if len(set(given)) > 1 else None
+    def last_answer(self) -> tuple[Answer, str] | None:
+        """The last one on this connection and its Process-ID; None until two different Process-IDs were given on it:
+        before that nobody can tell a stale one."""
+        given = self.connection.answers
+        return given[-1] if len({process_id for _, process_id in given}) > 1 else None
 
     async def wait(self, seconds: float) -> None:
         """Latency; cut short when the simulator stops."""

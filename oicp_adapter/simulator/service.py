@@ -178,9 +178,9 @@ class Service:
         self, exchange: Exchange, work: Work, body: bytes, applied: Applied | None
     ) -> web.StreamResponse:
         """The answer of an earlier request in place of this one's. Without an earlier one: the true answer."""
-        if process_id := exchange.last_process_id():
-            stale = Verdict(answers.success(), applied)
-            return await self._finish(exchange, work, stale, process_id=process_id)
+        if stale := exchange.last_answer():
+            answer, process_id = stale
+            return await self._finish(exchange, work, Verdict(answer, applied), process_id=process_id)
         verdict = await _work(len(body), lambda: self._decide(exchange, work, body))
         return (
             self._forget(exchange, work) if verdict is None else await self._finish(exchange, work, verdict)

@@ -119,7 +119,6 @@ def test_the_way_to_hubject_says_so(host: str) -> None:
 
 RAISING = """
 import resource
-import sqlite3
 from oicp_adapter.open_files import raise_limit
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 for soft, limit in ((64, 128), (100, 128), (128, 128)):
@@ -131,12 +130,8 @@ for soft, limit in ((64, 128), (100, 128), (128, 128)):
 
 def test_the_limit_is_raised_as_far_as_it_goes() -> None:
     # Two hundred operators do not fit into the 1,024 that a service is given.
-<<<<<<< HEAD
     with Verb([sys.executable, "-c", RAISING], cwd=Path.cwd(), env=os.environ) as process:
         assert process.ended().out.splitlines() == ["128 128"] * 3
-=======
-    ended = subprocess.run([sys.executable, "-c", RAISING], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines() == ["128 128"] * 3
 
 
 @pytest.mark.parametrize(
@@ -157,4 +152,3 @@ def test_what_sqlite_does_explain_stays_what_it_is(code: int, explained: bool) -
     with all_taken():
         told = faults.from_sqlite(error, Path("/state/ledger.db"))
     assert (told.hint != open_files.ADVICE) is explained
->>>>>>> e9c3af4 (Ledger: a failure of the disk that is a want of open files is called that)

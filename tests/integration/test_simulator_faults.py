@@ -292,6 +292,17 @@ def test_a_stale_answer_is_the_last_one_of_its_connection(sim: Simulator, apply:
     assert held(sim) == (NEW if apply else OLD)
 
 
+def test_a_stale_refusal_refuses_the_innocent(sim: Simulator) -> None:
+    # The second copy of an answer is what the first was.
+    with httpx.Client(verify=PLAIN) as client:
+        client.post(sim.base_url + PATH, json=message(OLD))
+        sim.faults.add(Fault(kind="data_error", count=1))
+        refusal = client.post(sim.base_url + PATH, json=message(OLD))
+        sim.faults.add(Fault(kind="stale_answer", apply=True, count=1))
+        assert client.post(sim.base_url + PATH, json=message(NEW)).content == refusal.content
+    assert (refusal.json()["StatusCode"]["Code"], held(sim)) == ("022", NEW)
+
+
 def test_without_two_answers_to_tell_apart_a_stale_answer_is_the_true_one(sim: Simulator) -> None:
     # As long as all Process-IDs are alike no client can know better.
     sim.faults.add(Fault(kind="stale_answer"))
