@@ -92,8 +92,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
     keys: tuple[str, ...] = ()
     """What is withheld because of it."""
-    alike: str = ""
-    """What it is about: the log tells it anew when this changes. "": when the withheld EVSEs do."""
+    kind: str = ""
+    """Told anew only when this changes or the withheld EVSEs have doubled; "": whenever they change."""
 
 
 def published(rows: Iterable[EvseRow]) -> int:

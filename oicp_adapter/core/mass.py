@@ -134,5 +134,5 @@ def _refusal(
             "; ".join(hints)
             + f"; if they are really {targets}: oicp-adapter resync {operator} --allow-unknown {len(fresh)}"
         ),
-        alike=f"{targets}, {' and '.join(sorted({row.cause for row in fresh}))}, {len(fresh).bit_length()}",
+        kind=f"{targets}, {' and '.join(sorted({row.cause for row in fresh}))}",
     )

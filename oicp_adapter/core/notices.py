@@ -29,6 +29,15 @@ def noticed(
     return replace(state, notices={**state.notices, name: notice}), True
 
 
+def growing(before: Notice | None, kind: str, count: int) -> str:
+    """The signature of what grows and shrinks all day: another one when it is of another kind, or has doubled."""
+    if before is not None:
+        told, _, size = before.signature.rpartition(" ")
+        if told == kind and count < 2 * int(size):
+            return before.signature
+    return f"{kind} {count}"
+
+
 def cleared(state: OperatorState, name: str) -> tuple[OperatorState, bool]:
     """The condition does not stand. Returns the new state and whether it did before."""
     if name not in state.notices:

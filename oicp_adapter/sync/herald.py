@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.mass import Steps
 from oicp_adapter.core.model import EvseStatus, MappedFleet, Rejected, SourceRead
-from oicp_adapter.core.notices import DAY, cleared, noticed
+from oicp_adapter.core.notices import DAY, cleared, growing, noticed
 from oicp_adapter.core.plan import Plan
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.core.waiting import Waiting
@@ -179,7 +179,9 @@ class Herald:
             if guard is Guard.BASELINE:
                 continue  # told daily below, whether or not a full load was asked for
             # What it withholds, not the text: the text counts a fleet that grows and shrinks all day.
-            what = refusal.alike or (signature(refusal.keys) if refusal.keys else refusal.text)
+            what = signature(refusal.keys) if refusal.keys else refusal.text
+            if refusal.kind:
+                what = growing(state.notices.get(guard.value), refusal.kind, len(refusal.keys))
             state, due = noticed(state, guard.value, what, now=now, text=refusal.text, fix=refusal.hint)
             if due:
                 work.log.emit(

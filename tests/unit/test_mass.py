@@ -215,8 +215,13 @@ def test_while_unmapped_steps_are_withheld_nothing_unmapped_appears() -> None:
     assert {"E20", "E21"} & set(refused(waiting(0, 8), others).keys) == set(), "silence is another thing"
 
 
-def test_a_growing_mass_is_told_when_it_has_doubled() -> None:
-    # An ERROR per cycle while a fleet falls silent charger by charger; or one, and then nothing for an hour.
-    tell = [refused(waiting(0, count), rest(count, 100 - count)).alike for count in (51, 52, 60, 64, 100)]
-    assert len(set(tell)) == 2
-    assert refused(waiting(0, 51, cause=Cause.UNMAPPED), rest(51, 49)).alike != tell[0]
+def test_a_mass_of_another_kind_is_another_refusal() -> None:
+    # Behind the silence that everybody knows of, the words become unreadable, and nobody is told.
+    kinds = [
+        refused(waiting(0, 60), rest(60, 40)).kind,
+        refused(waiting(0, 70), rest(70, 30)).kind,
+        refused(waiting(0, 60, cause=Cause.UNMAPPED), rest(60, 40)).kind,
+        refused(waiting(0, 60, desired=EvseStatus.OUT_OF_SERVICE), rest(60, 40)).kind,
+    ]
+    assert kinds[0] == kinds[1]
+    assert len(set(kinds)) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oicp_adapter.core.notices import DAY, HOUR, cleared, noticed
+from oicp_adapter.core.notices import DAY, HOUR, cleared, growing, noticed
 from oicp_adapter.core.records import OperatorState
 
 NOW = 1_800_000_000.0
@@ -52,3 +52,14 @@ def test_a_condition_that_ends_is_told_once_and_the_others_stand() -> None:
     again, was_again = cleared(state, "guard")
     assert (was, was_again, set(again.notices)) == (True, False, {"other"})
     assert again is state
+
+
+def test_what_grows_is_told_anew_when_it_has_doubled_or_is_of_another_kind() -> None:
+    # A fleet that falls silent charger by charger is an ERROR per cycle; or one, and nobody hears of the rest.
+    state, found = OperatorState(), []
+    for after, (kind, count) in enumerate([("A", 6), ("A", 11), ("A", 7), ("A", 12), ("A", 23), ("B", 23)]):
+        state, due = noticed(
+            state, "guard", growing(state.notices.get("guard"), kind, count), now=NOW + 10 * after
+        )
+        found.append(due)
+    assert found == [True, False, False, True, False, True]
