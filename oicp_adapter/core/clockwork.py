@@ -61,8 +61,8 @@ def pulled_back(
     return row if after == row else after
 
 
-def pulled_back_state(state: OperatorState, *, now: float) -> OperatorState:
-    """The same for the operator."""
+def pulled_back_state(state: OperatorState, *, now: float, missing_anew: bool = False) -> OperatorState:
+    """The same for the operator. `missing_anew`: nor for how long the source has stood still."""
     return replace(
         state,
         trouble=None if state.trouble is None else _rested(state.trouble, now=now),
@@ -73,6 +73,9 @@ def pulled_back_state(state: OperatorState, *, now: float) -> OperatorState:
         rolling_since=_past(state.rolling_since, now),
         last_read_at=_past(state.last_read_at, now),
         last_complete_at=_past(state.last_complete_at, now),
+        writing_since=now
+        if missing_anew and state.writing_since is not None
+        else _past(state.writing_since, now),
         source_failing_since=_past(state.source_failing_since, now),
         unusable_since=_past(state.unusable_since, now),
     )

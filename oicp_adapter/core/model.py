@@ -111,6 +111,8 @@ class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not complete, or what was odd, in words for an operator."""
     as_of: float | None = None
     """How old the picture is (a file's modification time)."""
+    writing: str = ""
+    """Which writing of the source this is; two reads of one writing are one read. Empty: every read is fresh."""
 
 
 class ConnectorState(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """What should be sent, and why: ledger rows in, a frozen plan out. Nothing is sent from here.
 
 The danger: a plan made from a read that saw only half of the fleet. Only a complete read may let an EVSE go,
-and only when an earlier complete read, at least `missing_after` before, missed it too (DESIGN section 4).
+and only when an earlier complete read, at least `missing_after` before and of an older writing, missed it, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from oicp_adapter.core.model import ActionType, EvseStatus
-from oicp_adapter.core.records import EvseRow, Presence
+from oicp_adapter.core.records import EvseRow, OperatorState, Presence
 
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
 MASS_GUARD = "mass_unknown"
@@ -64,6 +64,10 @@ class PlanPolicy(msgspec.Struct, frozen=True, kw_only=True):
     settle: float = 60.0
     missing: Missing = Missing.EVSE_NOT_FOUND
     missing_after: float = 60.0
+    missing_after_unchanged: float = 900.0
+    """Where the source is written only on change: a writing that has stood for so long is believed."""
+    writing_since: float | None = None
+    """No choice: since when the source's present writing is known, see `of_writing`."""
     hold_available: float = 0.0
     """A change to Available waits until the source has said so for this long."""
 
@@ -133,13 +137,28 @@ class FullLoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gone(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
-    """Missing from two complete reads at least `missing_after` apart, or unpublished that long.
+    """Missing from two complete reads at least `missing_after` apart, or unpublished that long; the second one of a
+    newer writing of the source than the first, or of one that has stood still for `missing_after_unchanged`.
 
     `now` is the time of the later read: with the same time for both, it is one read and not two.
     """
-    if row.first_missing is None or now <= row.first_missing:
-        return False
-    return now - row.first_missing >= policy.missing_after
+    at = gone_at(row, policy)
+    return row.first_missing is not None and now > row.first_missing and at is not None and now >= at
+
+
+def gone_at(row: EvseRow, policy: PlanPolicy) -> float | None:
+    """From when a complete read that misses it is believed, if the source stays as it is; None: it is not missing."""
+    if row.first_missing is None:
+        return None
+    at, written = row.first_missing + policy.missing_after, policy.writing_since
+    if written is None or row.first_missing < written:
+        return at
+    return max(at, written + policy.missing_after_unchanged)
+
+
+def of_writing(policy: PlanPolicy, state: OperatorState) -> PlanPolicy:
+    """The policy for what was read last."""
+    return msgspec.structs.replace(policy, writing_since=state.writing_since)
 
 
 def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, withheld: str = "") -> Target:
@@ -196,8 +215,9 @@ def held_back(row: EvseRow, policy: PlanPolicy, *, now: float) -> bool:
 
 def _released(change: Change, row: EvseRow, policy: PlanPolicy) -> Change:
     """Waiting that was wanted is no lag, and nothing that reconcile has found."""
-    if change.removal and change.since is not None:
-        return msgspec.structs.replace(change, since=change.since + policy.missing_after)
+    if change.removal and change.since is not None and row.first_missing is not None:
+        waited_until = gone_at(row, policy) or change.since
+        return msgspec.structs.replace(change, since=change.since + waited_until - row.first_missing)
     waited = change.status is EvseStatus.AVAILABLE and change.previous not in (None, EvseStatus.AVAILABLE)
     behind_before = row.said_at not in (None, row.changed_at)
     if not (waited and policy.hold_available and change.since is not None) or behind_before:

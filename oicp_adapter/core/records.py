@@ -171,6 +171,10 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     """A rolling resync replaces a full load: what was acknowledged before this time is pushed again."""
     last_read_at: float | None = None
     last_complete_at: float | None = None
+    writing: str = ""
+    """Which writing of the source the last complete read was of; "" where every read is fresh."""
+    writing_since: float | None = None
+    """When that was first read."""
     source_failing_since: float | None = None
     unusable: int = 0
     """Records without a readable EvseID that are taken for nobody's: as many as when no EVSE went missing."""

@@ -283,6 +283,13 @@ def _unread_since(row: EvseRow, desired: Desired, now: float) -> float | None:
     return now if begun is None else begun
 
 
+def written(state: OperatorState, writing: str, *, now: float) -> OperatorState:
+    """A complete read at `now` was of this writing of the source; "": a fresh one each time."""
+    if writing and writing == state.writing and state.writing_since is not None:
+        return state
+    return replace(state, writing=writing, writing_since=now)
+
+
 def missed(row: EvseRow, *, now: float, last_seen: float | None) -> EvseRow:
     """A complete read does not have it, or says not to publish it."""
     if row.first_missing is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from oicp_adapter.core.model import EvseStatus
-from oicp_adapter.core.plan import Missing, PlanPolicy, held_back
+from oicp_adapter.core.plan import Missing, PlanPolicy, gone_at, held_back
 from oicp_adapter.core.records import EvseRow
 
 
@@ -45,8 +45,9 @@ def waits_since(row: EvseRow, policy: PlanPolicy, *, now: float) -> float | None
 
 def _behind_since(row: EvseRow, policy: PlanPolicy, *, now: float) -> float | None:
     if row.first_missing is not None:
-        due = row.first_missing + policy.missing_after
-        return due if row.held and policy.missing is not Missing.KEEP and due <= now else None
+        due = gone_at(row, policy)
+        waits = due is not None and due <= now and row.held and policy.missing is not Missing.KEEP
+        return due if waits else None
     if row.desired is None or row.changed_at is None or held_back(row, policy, now=now):
         return None
     if row.desired is EvseStatus.EVSE_NOT_FOUND and not row.may_be_shown:

@@ -88,7 +88,11 @@ class DeliverySettings(Table):
     """What becomes of an EVSE that is gone from the source: pushed as `EvseNotFound`, sent as OICP `delete`, or kept
     with its last status and a warning. `EvseNotFound`, because it can be taken back by the next status."""
     missing_after: Duration = default("60s")
-    """An EVSE is gone when it is missing from two complete reads at least this far apart."""
+    """An EVSE is gone when it is missing from two complete reads at least this far apart, the second of them of a newer
+    writing of the source: the same file read twice is one read."""
+    missing_after_unchanged: Duration = default("15min")
+    """A source that is written only on change has no newer writing: what it misses is gone when it has stood still for
+    this long."""
     max_withdrawal_share: Share = 0.10
     """Withdrawals of 7 days, as a share of the largest fleet of those days, above which removals and the full load are
     withheld, if they are also more than `max_withdrawal_count`: an export that lost a region looks like this."""

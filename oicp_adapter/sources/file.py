@@ -63,17 +63,17 @@ class FileSource:
         """Read every record. Raises SourceError if the file cannot be read or is not of its format."""
         into = Collected(self._cells)
         try:
-            data, modified = self._read_bytes(now, into)
+            data, found = self._read_bytes(now, into)
             self._parse(self._whole(data, into), into)
-            return into.result(as_of=modified)
+            return into.result(as_of=found.st_mtime, writing=_writing(found))
         except SourceError as error:
             # The source's own words are in it, such as the names of columns.
             raise SourceError(
                 one_line(f"{self._path}: {error.message}", limit=ERROR), hint=error.hint
             ) from error
 
-    def _read_bytes(self, now: float, into: Collected) -> tuple[bytes, float]:
-        """The file's bytes and its modification time; notes in `into` if it changed meanwhile."""
+    def _read_bytes(self, now: float, into: Collected) -> tuple[bytes, os.stat_result]:
+        """The file's bytes and what it was when they were read; notes in `into` if it changed meanwhile."""
         try:
             # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
             with open(
@@ -88,7 +88,7 @@ class FileSource:
             raise SourceError(f"cannot be read: {error.strerror}", hint=_hint(error)) from error
         if not unchanged or len(data) != before.st_size:
             into.incomplete("the file was changed or replaced while it was read")
-        return data, before.st_mtime
+        return data, before
 
     def _contents(self, file: BinaryIO) -> bytes:
         # A step of its own: the tests move the file here.
@@ -134,6 +134,11 @@ class FileSource:
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _writing(found: os.stat_result) -> str:
+    """Names this writing of the file. Without its device: a share that is mounted anew was not written anew."""
+    return f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
 
 
 def _gunzip(data: bytes) -> tuple[bytes, bool]:

@@ -18,6 +18,8 @@ class MemorySource:
         """What was odd."""
         self.failure: SourceError | None = None
         self.as_of = as_of
+        self.writing = ""
+        """Which writing the records are; "": every read is fresh."""
 
     def read(self, now: float) -> SourceRead:
         """The records, or `failure`."""
@@ -28,4 +30,5 @@ class MemorySource:
             complete=self.complete,
             problems=self.problems if self.complete else ("declared incomplete", *self.problems),
             as_of=self.as_of,
+            writing=self.writing,
         )

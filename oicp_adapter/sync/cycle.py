@@ -15,7 +15,7 @@ from oicp_adapter.core.clockwork import jumped, pulled_back, pulled_back_state
 from oicp_adapter.core.guards import Allowance, Guard, Refusal
 from oicp_adapter.core.high_water import recollected
 from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
-from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode
+from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.transitions import (
     distrusted,
@@ -24,6 +24,7 @@ from oicp_adapter.core.transitions import (
     full_cancelled,
     full_load_doubted,
     recovered,
+    written,
 )
 from oicp_adapter.core.unusable import counted
 from oicp_adapter.core.waiting import waiting
@@ -303,7 +304,7 @@ class OperatorSync:
             if after is not row:
                 changed[key] = after
         work.rows.update(changed)
-        work.state = pulled_back_state(work.state, now=now)
+        work.state = pulled_back_state(work.state, now=now, missing_anew=missing_anew)
         return changed
 
     def _observe(
@@ -325,6 +326,7 @@ class OperatorSync:
         report.rejected = len(fleet.rejected)
         work.rejected = 0 if work.state.baseline else never_pushed(fleet.rejected, work.rows)
         if read.complete:
+            work.state = written(work.state, read.writing, now=now)
             work.unusable = frozenset(rejected.key for rejected in fleet.rejected if rejected.key)
             nameless = sum(1 for rejected in fleet.rejected if not rejected.key)
             work.state = counted(work.state, work.rows.values(), nameless, now=now)
@@ -354,7 +356,7 @@ class OperatorSync:
         self._delivery.deliver(work, order, report, now=now, complete=None)
 
     def _finish(self, work: Work, report: CycleReport) -> None:
-        now, policy = self._clock.now(), self._decider.plan
+        now, policy = self._clock.now(), of_writing(self._decider.plan, work.state)
         waits = waiting(work.rows.values(), policy, now=now)
         stand(report, work, waits, now=now)
         work.state = self._herald.refusals(report, work, keep=policy.missing is Missing.KEEP)

@@ -18,7 +18,7 @@ from oicp_adapter.core.guards import (
     withdrawal_guard,
 )
 from oicp_adapter.core.mass import Steps, mass_guard
-from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan
+from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.unusable import unusable_guard
 
@@ -74,7 +74,7 @@ class Decider:
         def planned() -> Plan:
             return make_plan(
                 values,
-                self.plan,
+                of_writing(self.plan, state),
                 now=now,
                 complete=complete,
                 mode=mode,

@@ -8,7 +8,7 @@ import msgspec
 
 from oicp_adapter.core.ids import InvalidId, parse_evse_id
 from oicp_adapter.core.model import Rejected
-from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, make_plan
+from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, gone_at, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.text import time_text
 from oicp_adapter.core.waiting import waits_since
@@ -68,7 +68,7 @@ def explained(
 ) -> EvseFacts:
     """Everything known about one EVSE. `stopped`: why nothing at all is pushed for the operator now. `unrecorded`: why
     what is known may be older than it should be."""
-    full = state.last_full_at
+    full, policy = state.last_full_at, of_writing(policy, state)
     confirmed = full is not None and row.status_at is not None and full > row.status_at and row.acknowledged
     return EvseFacts(
         operator=operator,
@@ -86,7 +86,7 @@ def explained(
         quarantine=_quarantine(row),
         withheld=row.withheld or None,
         waiting_since=time_text(waits_since(row, policy, now=now)),
-        next=_as_of(_next(row, policy, stopped=stopped, now=now), unrecorded),
+        next=_as_of(_next(row, policy, writing=state.writing, stopped=stopped, now=now), unrecorded),
         history=list(history),
     )
 
@@ -143,7 +143,7 @@ def _as_of(what: str, unrecorded: str | None) -> str:
     return what if unrecorded is None else f"not known: {unrecorded}; as of then: {what}"
 
 
-def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) -> str:
+def _next(row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None, now: float) -> str:
     """What a cycle would do with it now."""
     if row.withheld == MASS_GUARD:
         return (
@@ -163,7 +163,7 @@ def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) 
     if row.quarantine is not None:
         return f"tried again alone at {time_text(row.quarantine.retry_at)}, or when its status changes"
     if row.first_missing is not None:
-        return _leaving(row, policy)
+        return _leaving(row, policy, writing=writing)
     if row.status is not row.desired and row.changed_at is not None:
         said_at = row.changed_at if row.said_at is None else row.said_at
         return f"update to {row.desired} after {time_text(said_at + policy.hold_available)} (hold_available)"
@@ -172,12 +172,21 @@ def _next(row: EvseRow, policy: PlanPolicy, *, stopped: str | None, now: float) 
     return "nothing: Hubject holds what the source says"
 
 
-def _leaving(row: EvseRow, policy: PlanPolicy) -> str:
+def _leaving(row: EvseRow, policy: PlanPolicy, *, writing: str) -> str:
     """What becomes of an EVSE that the source has no longer, or no longer publishes."""
     assert row.first_missing is not None
     if not row.held:
         return "nothing: the source does not publish it, and neither does Hubject"
     if policy.missing is Missing.KEEP:
         return 'nothing: gone from the source, kept at Hubject with its last status (missing = "keep")'
-    after = time_text(row.first_missing + policy.missing_after)
-    return f"withdrawn when a complete read after {after} misses it again"
+    second, at = time_text(row.first_missing + policy.missing_after), gone_at(row, policy)
+    if (
+        not writing
+        or at is None
+        or (policy.writing_since is not None and row.first_missing < policy.writing_since)
+    ):
+        return f"withdrawn when a complete read after {second} misses it again"
+    return (
+        f"withdrawn when a newer writing of the source misses it, too, after {second}, or after {time_text(at)} if the "
+        "source still stands as it is (missing_after_unchanged)"
+    )

@@ -9,7 +9,7 @@ import msgspec
 
 from oicp_adapter.core.guards import BY_HAND, Guard
 from oicp_adapter.core.model import EvseStatus, Rejected
-from oicp_adapter.core.plan import PlanPolicy
+from oicp_adapter.core.plan import PlanPolicy, of_writing
 from oicp_adapter.core.records import OperatorState, Picture
 from oicp_adapter.core.text import time_text
 from oicp_adapter.core.waiting import waiting
@@ -124,6 +124,7 @@ def operator_facts(
 ) -> OperatorFacts:
     """Everything `status` tells about one operator."""
     rows, state, jobs = picture.rows.values(), picture.state, list(jobs)
+    policy = of_writing(policy, state)
     waits = waiting(rows, policy, now=now)
     chosen = chosen_stop(mode=mode, paused=paused)
     stopped = obstacle(state, chosen=chosen, unknown_after=unknown_after, now=now)

@@ -21,7 +21,7 @@ from oicp_adapter.core.guards import (
 from oicp_adapter.core.high_water import approved
 from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.notices import cleared, noticed
-from oicp_adapter.core.plan import FullLoadPlan, make_full_load
+from oicp_adapter.core.plan import FullLoadPlan, make_full_load, of_writing
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.sync.decide import Decider, Decision, withheld_by
 from oicp_adapter.sync.isolation import NO_EVSE_DATA
@@ -64,7 +64,7 @@ class FullLoader:
         withheld = withheld_by(one for one in decision.refusals if one.guard is not Guard.WITHDRAWAL)
         full = make_full_load(
             work.rows.values(),
-            self._decider.plan,
+            of_writing(self._decider.plan, work.state),
             now=now,
             withheld=withheld,
             refused=refused,

@@ -71,6 +71,7 @@ def plan_policy(settings: Settings, key: str) -> PlanPolicy:
         settle=delivery.settle,
         missing=delivery.missing,
         missing_after=delivery.missing_after,
+        missing_after_unchanged=delivery.missing_after_unchanged,
         hold_available=settings.operators[key].mapping.hold_available or 0.0,
     )
 

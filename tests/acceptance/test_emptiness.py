@@ -80,6 +80,7 @@ url = "sqlite:///ledger.db"
 [delivery]
 settle = "1s"
 missing_after = "1ms"
+missing_after_unchanged = "1ms"
 
 [operators.slb]
 id = "DE*SLB"

@@ -177,6 +177,7 @@ url = "sqlite:///ledger.db"
 
 [delivery]
 missing_after = "{missing_after}"
+missing_after_unchanged = "{missing_after}"
 """
     house.configure(
         head

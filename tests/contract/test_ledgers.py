@@ -143,6 +143,8 @@ states = st.builds(
     largest=st.dictionaries(st.text(), st.integers(0, 2**40)),
     peak=st.dictionaries(st.text(), st.integers(0, 2**40)),
     by_hand=st.text(),
+    writing=st.text(),
+    writing_since=times,
     notices=st.dictionaries(
         st.text(), st.builds(Notice, signature=st.text(), since=moments, logged_at=moments), max_size=3
     ),

@@ -52,6 +52,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     settle: float = 60.0
     missing: Missing = Missing.EVSE_NOT_FOUND
     missing_after: float = 60.0
+    missing_after_unchanged: float = 900.0
     delta: float = 10.0
     unknown_after: float | None = None
     summary: float = 300.0
@@ -82,7 +83,12 @@ def wired(choices: Choices, world: World) -> OperatorSync:
     """A new process's use cases, as wiring makes them, with nothing left to chance."""
     decider = Decider(
         operator="test",
-        plan=PlanPolicy(settle=choices.settle, missing=choices.missing, missing_after=choices.missing_after),
+        plan=PlanPolicy(
+            settle=choices.settle,
+            missing=choices.missing,
+            missing_after=choices.missing_after,
+            missing_after_unchanged=choices.missing_after_unchanged,
+        ),
         guards=GuardPolicy(unmapped_believed_after=choices.unmapped_believed_after),
     )
     publisher = Publisher(

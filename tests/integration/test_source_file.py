@@ -283,3 +283,26 @@ def test_a_suffix_that_lies_about_gzip_is_explained(tmp_path: Path, name: str, d
     with pytest.raises(SourceError) as caught:
         source(path).read(NOW)
     assert ".gz" in caught.value.hint
+
+
+def test_a_read_names_the_writing_and_not_the_bytes(tmp_path: Path) -> None:
+    # Two reads of one snapshot count as two, and what it missed is gone; or what was written anew counts as old.
+    path = tmp_path / "fleet.json"
+    source = FileSource(FileOptions(path=path))
+
+    def writing() -> str:
+        return source.read(NOW).writing
+
+    path.write_text(text := '[{"evse_id": "DE*ABC*E1", "status": "AVAILABLE"}]')
+    first = writing()
+    assert first
+    assert writing() == first
+    beside = tmp_path / "new"
+    beside.write_text(text)
+    os.utime(beside, ns=(path.stat().st_mtime_ns, path.stat().st_mtime_ns))
+    kept = path.open("rb")  # its inode is not given away
+    beside.replace(path)
+    second = writing()
+    kept.close()
+    os.utime(path, ns=(1, 1))
+    assert len({first, second, writing()}) == 3

@@ -97,6 +97,7 @@ SETTINGS: list[tuple[str, object, Places]] = [
     ("delivery.settle", "7s", {"PlanPolicy.settle": 7.0, "DeliveryPolicy.settle": 7.0}),
     ("delivery.missing", "delete", {"PlanPolicy.missing": Missing.DELETE}),
     ("delivery.missing_after", "7s", {"PlanPolicy.missing_after": 7.0}),
+    ("delivery.missing_after_unchanged", "7s", {"PlanPolicy.missing_after_unchanged": 7.0}),
     ("delivery.max_withdrawal_share", 0.7, {"GuardPolicy.withdrawal_share": 0.7}),
     ("delivery.max_withdrawal_count", 7, {"GuardPolicy.withdrawal_count": 7}),
     ("delivery.mass_unknown_share", 0.7, {"GuardPolicy.mass_share": 0.7}),

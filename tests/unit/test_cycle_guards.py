@@ -809,3 +809,75 @@ def test_a_full_load_takes_no_step_that_is_withheld_because_its_withdrawal_is_re
     report = operator.full(after=10)
     assert {refusal.guard.value for refusal in report.refusals} == {"mass_unknown", "withdrawal"}
     assert (report.full_load, counted(operator)) == ("refused", {"Available": 20})
+
+
+# --- two reads of one snapshot ----------------------------------------------------------------------------
+
+
+def test_one_writing_read_twice_is_one_read_and_a_newer_one_the_second() -> None:
+    # An export that lost a charger for one run lets it go, because the same file is read every ten seconds.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.has(fleet(1, 9))
+    operator.source.writing = "Monday"
+    operator.delta(after=10)
+    for _ in range(12):
+        operator.delta(after=60)
+    assert (operator.sent(), operator.holds()["E10"]) == ([], "Available")
+    operator.source.writing = "Tuesday"
+    assert operator.delta(after=10).exit_code == 0
+    assert operator.holds()["E10"] == "EvseNotFound"
+
+
+def test_a_newer_writing_that_has_it_again_begins_anew() -> None:
+    # It was missing on Monday and on Wednesday: two reads, and between them it was there.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    for writing, last in (("Monday", 9), ("Tuesday", 10), ("Wednesday", 9)):
+        operator.source.writing = writing
+        operator.has(fleet(1, last))
+        operator.delta(after=100)
+        operator.delta(after=100)
+    assert operator.holds()["E10"] == "Available"
+
+
+def test_a_source_that_is_written_only_on_change_is_believed_when_it_has_stood_still() -> None:
+    # A charger that is dismantled stays on the map until the next change somewhere else, which may be next week.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.source.writing = "Monday"
+    operator.has(fleet(1, 9))
+    operator.delta(after=10)
+    assert operator.delta(after=890).backlog == 0
+    assert operator.holds()["E10"] == "Available"
+    report = operator.delta(after=10)
+    assert (operator.holds()["E10"], report.lag) == ("EvseNotFound", 0.0)
+
+
+def test_what_is_known_of_a_writing_outlives_restarts_and_clocks_that_jump() -> None:
+    # A crash loop reads one file at every start; or the clock is set, and a minute was a quarter of an hour.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.source.writing = "Monday"
+    operator.has(fleet(1, 9))
+    for _ in range(10):
+        operator.start()
+        operator.delta(after=80)
+    assert operator.holds()["E10"] == "Available"
+    operator.clock.wall += 3600
+    operator.delta(after=10)
+    operator.delta(after=890)
+    assert operator.holds()["E10"] == "Available"
+    operator.delta(after=20)
+    assert operator.holds()["E10"] == "EvseNotFound"
+
+
+def test_the_night_does_not_believe_one_writing_either() -> None:
+    # The full load leaves out what one export has missed.
+    operator = Operator()
+    operator.published(fleet(1, 10))
+    operator.source.writing = "Monday"
+    operator.has(fleet(1, 9))
+    operator.delta(after=10)
+    assert operator.full(after=100).full_load == "applied"
+    assert operator.holds()["E10"] == "Available"

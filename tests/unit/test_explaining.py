@@ -173,6 +173,25 @@ def test_doubt_quarantine_and_withholding_are_told_with_their_reasons() -> None:
         assert word in facts.quarantine
 
 
+@pytest.mark.parametrize(
+    ("writing", "since", "what"),
+    [
+        ("", -10.0, "withdrawn when a complete read after 2026-11-20T16:37:06Z misses it again"),
+        ("7", -5.0, "withdrawn when a complete read after 2026-11-20T16:37:06Z misses it again"),
+        (
+            "7",
+            -10.0,
+            "withdrawn when a newer writing of the source misses it, too, after 2026-11-20T16:37:06Z, or after "
+            "2026-11-20T16:50:06Z if the source still stands as it is (missing_after_unchanged)",
+        ),
+    ],
+)
+def test_a_missing_evse_says_what_it_waits_for(writing: str, since: float, what: str) -> None:
+    # A charger was dismantled ten minutes ago and is still on the map: who knows that one file is read again and again?
+    row = replace(SETTLED, first_missing=T0 - 10)
+    assert told(row, state=OperatorState(writing=writing, writing_since=T0 + since)).next == what
+
+
 def test_what_the_source_last_said_of_a_missing_evse_is_told_with_its_time() -> None:
     # The last read did not have it: its age is that of the last one that did.
     row = replace(SETTLED, first_missing=T0 - 50, last_seen=T0 - 60)

@@ -92,7 +92,7 @@ class Collected:
         count, first = self._bad_times.get(name, (0, what))
         self._bad_times[name] = (count + 1, one_line(first))
 
-    def result(self, *, as_of: float | None = None) -> SourceRead:
+    def result(self, *, as_of: float | None = None, writing: str = "") -> SourceRead:
         """The finished read. Raises SourceError if there were rows but not one could be decoded."""
         if self._undecodable and not self.records:
             count = len(self._undecodable) + self._undecodable_more
@@ -105,6 +105,7 @@ class Collected:
             complete=not self._incomplete and not self._undecodable,
             problems=tuple(self._problems()),
             as_of=as_of,
+            writing=writing,
         )
 
     def _problems(self) -> Iterable[str]:
