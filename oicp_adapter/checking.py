@@ -13,7 +13,7 @@ import msgspec
 
 from oicp_adapter.core.guards import first_run_guard
 from oicp_adapter.core.model import MappedFleet, Remark
-from oicp_adapter.errors import AdapterError
+from oicp_adapter.errors import AdapterError, LedgerError
 from oicp_adapter.sync.cycle import Preview
 from oicp_adapter.sync.herald import OLD_AFTER
 from oicp_adapter.sync.observe import never_pushed
@@ -57,6 +57,20 @@ def findings(wiring: Wiring, key: str) -> Iterator[Finding]:
     else:
         text = "not tried without a usable certificate"
         yield Finding(operator=key, what="hubject", verdict="failed", text=text, exit_code=2)
+
+
+def unconfigured(wiring: Wiring) -> Iterator[Finding]:
+    """Operators whose EVSEs Hubject shows, and that the configuration does not have (any more)."""
+    try:
+        found = wiring.unconfigured()
+    except LedgerError:
+        return  # told of each operator
+    for name, shown in found.items():
+        text = (
+            f"Hubject shows {shown} EVSEs of it, and it is not in the configuration: nobody looks after them"
+        )
+        fix = "docs/operations.md, An operator that is not in the configuration any more"
+        yield Finding(operator=name, what="ledger", verdict="warning", text=text, fix=fix)
 
 
 def _guarded(key: str, what: str, look: Callable[[], list[Finding]]) -> list[Finding]:

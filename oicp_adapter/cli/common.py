@@ -40,6 +40,10 @@ OperatorArgument = Annotated[
     ),
 ]
 
+UNCONFIGURED = (
+    "Hubject shows {shown} EVSEs of {name}, which is not in the configuration: nobody looks after them"
+)
+UNCONFIGURED_FIX = "docs/operations.md, An operator that is not in the configuration any more"
 PIPE_WIDTH = 220
 """Columns of a table that goes into a file or a pipe; text is not wrapped at all there."""
 

@@ -57,7 +57,7 @@ def demo(
     Nothing leaves this machine. On the way an answer gets lost and an export loses 60 EVSEs.
     """
     from oicp_adapter.clock import SystemClock
-    from oicp_adapter.daemon import Daemon
+    from oicp_adapter.daemon import Daemon, Reloaded
     from oicp_adapter.settings import load_settings
     from oicp_adapter.simulator import Simulator, SimulatorOptions
     from oicp_adapter.telemetry.log import EventLog
@@ -81,7 +81,9 @@ def demo(
         with Wiring(settings, clock=clock, log=log, stop=stop) as wiring, wiring.lock("demo", verb="demo"):
             player = threading.Thread(target=story.play, name="backend", daemon=True)
             player.start()
-            code = Daemon([wiring.jobs("demo")], clock=clock, log=log, stop=stop, grace=10, reload=dict).run()
+            code = Daemon(
+                [wiring.jobs("demo")], clock=clock, log=log, stop=stop, grace=10, reload=Reloaded
+            ).run()
             player.join(timeout=10)
         return story.epilogue() or code
 

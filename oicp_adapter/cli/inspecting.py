@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,15 +39,15 @@ def check(
     Examples: oicp-adapter check · oicp-adapter check slb --json
     """
     settings = settings_of(context, config)
-    from oicp_adapter.checking import findings
+    from oicp_adapter.checking import findings, unconfigured
 
     found = []
     with looking(settings) as wiring:
-        for key in chosen(settings, operator):
-            for finding in findings(wiring, key):
-                found.append(finding)
-                if not as_json:
-                    _show_finding(finding)
+        looks = [findings(wiring, key) for key in chosen(settings, operator)]
+        for finding in chain(*looks, unconfigured(wiring) if operator is None else ()):
+            found.append(finding)
+            if not as_json:
+                _show_finding(finding)
     if as_json:
         data_json(found)
     return worst_exit_code(finding.exit_code for finding in found)

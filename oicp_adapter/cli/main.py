@@ -57,6 +57,7 @@ ledger.command("backup")(upkeep.ledger_backup)
 ledger.command("restore")(upkeep.ledger_restore)
 ledger.command("check")(upkeep.ledger_check)
 ledger.command("distrust")(upkeep.ledger_distrust)
+ledger.command("forget")(upkeep.ledger_forget)
 
 app.command()(pushing.run)
 app.command()(pushing.sync)

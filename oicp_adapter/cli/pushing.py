@@ -55,6 +55,7 @@ def run(context: typer.Context, config: ConfigOption = None) -> int:
             for key in settings.operators
             if wiring.take_turn(key, stack, give_up=asked_to_end)
         ]
+        wiring.tell_unconfigured()
         if asked_to_end():  # before anything was begun
             log.emit(events.DAEMON_STOPPED)
             return 0

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from oicp_adapter.cli.common import (
+    UNCONFIGURED,
+    UNCONFIGURED_FIX,
     ConfigOption,
     Facts,
     JsonOption,
@@ -158,6 +160,7 @@ def status(
 
     facts = {}
     with looking(settings) as wiring:
+        unconfigured = wiring.unconfigured()
         for key in chosen(settings, operator):
             ledger = wiring.ledger(key)
             facts[key] = operator_facts(
@@ -179,6 +182,8 @@ def status(
     else:
         for key, one in facts.items():
             _show_status(key, settings.operators[key].id, one)
+    for name, shown in unconfigured.items():
+        talk(f"warning: {UNCONFIGURED.format(name=name, shown=shown)}\n  fix: {UNCONFIGURED_FIX}")
     return 0
 
 

@@ -205,6 +205,34 @@ def ledger_distrust(
     )
 
 
+@verb
+def ledger_forget(
+    context: typer.Context,
+    operator_id: Annotated[
+        str,
+        typer.Argument(metavar="OPERATOR_ID", help="Like DE*ABC: one that the configuration does not have."),
+    ],
+    config: ConfigOption = None,
+) -> int:
+    """Forget the EVSEs of an operator that is not in the configuration any more; nothing is sent to Hubject.
+
+    For one that somebody else looks after now. Example: oicp-adapter ledger forget 'DE*XYZ'
+    """
+    settings = settings_of(context, config)
+    from oicp_adapter.core.ids import InvalidId, parse_operator_id
+    from oicp_adapter.ports import AuditEntry
+
+    try:
+        parsed = parse_operator_id(operator_id)
+    except InvalidId as error:
+        raise ConfigurationError(str(error)) from None
+    with _writing(settings) as wiring:
+        what = f"forgot the operator {parsed.wire}"
+        count = wiring.forget(parsed, AuditEntry(at=wiring.now(), by=who(), what=what))
+    data(f"{parsed.wire}: {count} EVSEs are forgotten; what Hubject shows of them stays as it is")
+    return 0
+
+
 def _moment(text: str, *, now: float) -> float:
     from datetime import UTC, datetime
 

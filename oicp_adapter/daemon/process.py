@@ -11,6 +11,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -32,6 +33,15 @@ WATCH_INTERVAL = 0.5
 """Seconds between looks at the workers."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reloaded:
+    """What a configuration that was read again has for the operators that run."""
+
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Operators of which nothing is taken, or that do not run → why."""
+
+
 class Daemon:
     """Runs the workers until a signal, and ends them within the grace time."""
 
@@ -43,7 +53,7 @@ class Daemon:
         log: EventLog,
         stop: threading.Event,
         grace: float,
-        reload: Callable[[], Mapping[str, Reading]],
+        reload: Callable[[], Reloaded],
     ) -> None:
         """`reload` reads source and mapping settings anew, by operator; raises ConfigurationError."""
         self._reload = reload
@@ -155,9 +165,11 @@ class Daemon:
             )
             return
         for worker in self._workers:
-            if worker.jobs.name in fresh:
-                worker.use(fresh[worker.jobs.name])
-        self._log.emit(events.CONFIGURATION_RELOADED, operators=sorted(fresh))
+            if worker.jobs.name in fresh.readings:
+                worker.use(fresh.readings[worker.jobs.name])
+        for name, why in fresh.kept.items():
+            self._log.emit(events.CONFIGURATION_KEPT, operator=name, text=why)
+        self._log.emit(events.CONFIGURATION_RELOADED, operators=sorted(fresh.readings))
 
     def _asked_again(self) -> bool:
         """A second Ctrl-C: the person does not want to wait for the grace time."""

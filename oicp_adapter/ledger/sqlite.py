@@ -28,6 +28,7 @@ from oicp_adapter.ledger.location import resolved
 from oicp_adapter.ledger.pauses import SqlitePauses
 from oicp_adapter.ledger.pushes import SqlitePushes, without_outcome
 from oicp_adapter.ledger.rejections import SqliteRejections
+from oicp_adapter.ports import AuditEntry
 
 
 class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, SqlitePauses):
@@ -102,6 +103,16 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
         connection.executemany("DELETE FROM evse WHERE operator_id = ? AND key = ?", gone)
         connection.execute("UPDATE operator SET state = ? WHERE id = ?", (codec.to_json(state), operator_id))
 
+    def forget(self, entry: AuditEntry) -> int:
+        """Forget every EVSE and what is remembered beside them; the history stays. Returns how many there were. Should
+        the operator ever come back, what Hubject holds of it is unknown."""
+        with self._database.writing() as connection:
+            operator_id = self._id(connection)
+            count = connection.execute("DELETE FROM evse WHERE operator_id = ?", (operator_id,)).rowcount
+            self._store(connection, [], OperatorState(), ())
+        self.note(entry)
+        return count
+
     def close(self) -> None:
         """Close this ledger's connection; the store closes those still open."""
         self._database.close()
@@ -147,6 +158,20 @@ class SqliteStore:
     def operator(self, base_url: str, operator_key: str) -> SqliteLedger:
         """The ledger of one operator (`OperatorId.key`) at one Hubject, on a connection of its own."""
         return SqliteLedger(self._connect(), base_url=base_url, operator=operator_key)
+
+    def operators(self, base_url: str) -> dict[str, int]:
+        """Every operator of this ledger at one Hubject (`OperatorId.key`) → its EVSEs that drivers are believed to see
+        (`EvseRow.held`)."""
+        sql = """
+        SELECT operator, count(evse.key) FILTER (
+            WHERE presence <> 'absent' AND coalesce(status, '') <> 'EvseNotFound'
+              AND (status IS NOT NULL OR in_doubt_since IS NOT NULL)
+        )
+        FROM operator LEFT JOIN evse ON evse.operator_id = operator.id
+        WHERE base_url = ? GROUP BY operator ORDER BY operator
+        """
+        with self._database.reading() as connection:
+            return dict(connection.execute(sql, (base_url.rstrip("/"),)))
 
     def check(self) -> None:
         """Read every page. Raises LedgerUnreadable naming the first problems; minutes for a very large ledger."""

@@ -58,12 +58,18 @@ JOB_MISSED = _info(
     "job.missed", "A daily job was due while the daemon did not run; it runs now. `due` is when it was."
 )
 CONFIGURATION_RELOADED = _info(
-    "daemon.reloaded", "SIGHUP: source and mapping settings were read again; other settings need a restart."
+    "daemon.reloaded",
+    "SIGHUP: source and mapping settings of these operators were read again; other settings need a restart.",
 )
 CONFIGURATION_REJECTED = _error(
     "daemon.reload_rejected",
     "SIGHUP: the new configuration has problems; the old one stays in force.",
     "Repair what the line names, check with `oicp-adapter check`, send SIGHUP again.",
+)
+CONFIGURATION_KEPT = _warning(
+    "daemon.reload_kept",
+    "SIGHUP: nothing of this operator was taken; the running one goes on as before. `text` says why.",
+    "Restart the daemon, if the change was meant.",
 )
 COMMAND_TAKEN = _info("command.taken", "A manual command (resync) was picked up.")
 COMMAND_ENDED = _info("command.ended", "A manual command ended: done, refused or failed.")
@@ -97,6 +103,13 @@ LEDGER_LOST = _warning(
     "The mark beside the ledger tells of pushes that this ledger has never seen: the one they were in is gone. The "
     'baseline is unknown until a person ends it, also with `first_full_load = "automatic"`.',
     "If it was moved, stop and put it back; else `resync OPERATOR --adopt N` with the right number.",
+)
+OPERATOR_UNCONFIGURED = _warning(
+    "operator.unconfigured",
+    "Hubject shows EVSEs of an operator that is not in the configuration any more, or has another id there: nobody "
+    "looks after them. At the start, then daily.",
+    "Put it back, withdraw them, or say that somebody else looks after them: "
+    "docs/operations.md, An operator that is not in the configuration any more.",
 )
 OPERATOR_PAUSED = _warning(
     "operator.paused",

@@ -14,7 +14,7 @@ from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.mapping import map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
-from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, schedule
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Reloaded, schedule
 from oicp_adapter.hub import HubOptions, TlsOptions
 from oicp_adapter.oicp.endpoints import BASE_URLS
 from oicp_adapter.ports import Source
@@ -164,9 +164,23 @@ def source_of(operator: OperatorSettings) -> Source:
     )
 
 
-def reading_anew(settings: Settings, *, running: Settings) -> dict[str, Reading]:
-    """Source and mapping by new settings, of the operators that are running."""
-    return {
+def reading_anew(settings: Settings, *, running: Settings) -> Reloaded:
+    """Source and mapping by new settings, of the operators that run and are the same ones still.
+
+    Nothing of one that is another now: its new source under the old id would be pushed where it does not belong.
+    """
+    kept = {}
+    for key, before in running.operators.items():
+        after = settings.operators.get(key)
+        if after is None:
+            kept[key] = "it is not in the configuration any more: its pushes end with a restart"
+        elif base_url(settings) != base_url(running):
+            kept[key] = "the address of Hubject has changed, which needs a restart"
+        elif after.operator_id.key != before.operator_id.key:
+            kept[key] = "its id has changed, which needs a restart"
+    new = settings.operators.keys() - running.operators.keys()
+    kept |= dict.fromkeys(sorted(new), "it is new in the configuration: it begins with a restart")
+    readings = {
         key: Reading(
             source=source_of(operator),
             mapper=mapper_of(operator),
@@ -174,8 +188,9 @@ def reading_anew(settings: Settings, *, running: Settings) -> dict[str, Reading]
             hold_available=operator.mapping.hold_available or 0.0,
         )
         for key, operator in settings.operators.items()
-        if key in running.operators
+        if key not in kept
     }
+    return Reloaded(readings=readings, kept=kept)
 
 
 def triggers_of(operator: OperatorSettings) -> dict[str, BaseTrigger]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from oicp_adapter.core.ids import OperatorId
 from oicp_adapter.core.records import OperatorState
 from oicp_adapter.core.text import time_text
 from oicp_adapter.daemon import OperatorJobs
-from oicp_adapter.errors import LockHeld
+from oicp_adapter.errors import ConfigurationError, LockHeld
 from oicp_adapter.hub import HubClient
 from oicp_adapter.ledger.faults import verify_place
 from oicp_adapter.ledger.location import parse_url
@@ -25,7 +26,7 @@ from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ledger.restore import duplicate, put_in_place
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.oicp.answers import Answer
-from oicp_adapter.ports import Clock
+from oicp_adapter.ports import AuditEntry, Clock
 from oicp_adapter.settings import Settings
 from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.decide import Decider
@@ -152,6 +153,40 @@ class Wiring:
         """How many names the ledger's file has: by a second one (a hard link) it would have a second lock."""
         return self._path.stat().st_nlink
 
+    def unconfigured(self) -> dict[str, int]:
+        """Operators that are not in the configuration (any more), by id → their EVSEs that this Hubject shows."""
+        if not self.has_ledger():
+            return {}
+        known = self.store.operators(base_url(self.settings))
+        ours = {operator.operator_id.key for operator in self.settings.operators.values()}
+        return {name: shown for name, shown in known.items() if shown and name not in ours}
+
+    def tell_unconfigured(self) -> None:
+        """Log them: nobody looks after what drivers see of them."""
+        for name, shown in self.unconfigured().items():
+            self._log.emit(events.OPERATOR_UNCONFIGURED, operator_id=name, evses=shown)
+
+    def forget(self, operator_id: OperatorId, entry: AuditEntry) -> int:
+        """Forget what is known of an operator that is not in the configuration; returns how many EVSEs that were.
+
+        Raises ConfigurationError if it is, or if the ledger does not know it; LockHeld while somebody pushes for it.
+        """
+        if any(one.operator_id.key == operator_id.key for one in self.settings.operators.values()):
+            raise ConfigurationError(
+                f"{operator_id.wire} is in the configuration",
+                hint="it is looked after: nothing of it is to be forgotten; see also: ledger distrust",
+            )
+        known = self.store.operators(base_url(self.settings))
+        if operator_id.key not in known:
+            raise ConfigurationError(
+                f"the ledger knows no operator {operator_id.wire} at this Hubject",
+                hint=f"it knows: {', '.join(known) or 'none'}",
+            )
+        lock = OperatorLock(self._lock_path_of(operator_id.key), holder="ledger forget", now=self._clock.now)
+        with lock:
+            ledger = self.store.operator(base_url(self.settings), operator_id.key)
+            return ledger.forget(entry)
+
     def verify_ledger_place(self) -> None:
         """Raises LedgerNotWritable if the first run could not make the ledger."""
         verify_place(self._path)
@@ -228,6 +263,8 @@ class Wiring:
         def upkeep() -> None:
             ledger.prune(self._clock.now())
             self.certificates.warn_of_expiry(key)
+            if key == next(iter(self.settings.operators)):  # one tells it for all
+                self.tell_unconfigured()
 
         def close() -> None:
             hub.close()
@@ -301,8 +338,10 @@ class Wiring:
         return Mark(self._path.resolve(), operator=operator, base_url=base_url(self.settings).rstrip("/"))
 
     def _lock_path(self, key: str) -> Path:
-        name = self.settings.operators[key].operator_id.key.replace("*", "-")
-        return self._path.with_name(f"{self._path.name}.{name}.lock")
+        return self._lock_path_of(self.settings.operators[key].operator_id.key)
+
+    def _lock_path_of(self, operator_key: str) -> Path:
+        return self._path.with_name(f"{self._path.name}.{operator_key.replace('*', '-')}.lock")
 
     def _sync(
         self,

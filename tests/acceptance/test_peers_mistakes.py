@@ -12,7 +12,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from oicp_adapter.clock import SystemClock
 from oicp_adapter.core.records import OperatorState
-from oicp_adapter.daemon import DELTA, FULL, Daemon, OperatorJobs
+from oicp_adapter.daemon import DELTA, FULL, Daemon, OperatorJobs, Reloaded
 from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.oicp.messages import PushRequest
 from oicp_adapter.ports import JobRecord
@@ -98,7 +98,7 @@ def test_a_night_the_machine_slept_through_is_made_up_for() -> None:
         log=collecting(room.lines),
         stop=room.stop,
         grace=AT_MOST,
-        reload=dict,
+        reload=Reloaded,
     )
     assert daemon.run() == 0
     assert room.script.ran.count("full") == 1

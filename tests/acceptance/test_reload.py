@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.acceptance.fleet import fleet, published
 from tests.acceptance.house import House
 
@@ -80,6 +82,54 @@ def test_sighup_with_a_bad_configuration_changes_nothing_and_tells_no_secret(hou
     house.comes_to_hold(published(changed))
     daemon.tell(signal.SIGHUP)
     assert daemon.waits_for("daemon.reloaded")
+
+
+@pytest.mark.parametrize("what", ["id", "address", "removed"])
+def test_sighup_takes_nothing_of_an_operator_that_is_another_one_now(house: House, what: str) -> None:
+    # In the field: a new id with its new export: the daemon read the new export and pushed it under the old id.
+    evses = fleet(6)
+    house.configure_quick()
+    house.published(evses)
+    daemon = house.runs()
+    file = house.place / "adapter.toml"
+    text = file.read_text().replace("fleet.json", "other.json") + RULES
+    if what == "id":
+        text = text.replace('"DE*SLB"', '"DE*NEW"')
+    elif what == "address":
+        text = text.replace("127.0.0.1", "localhost")
+    else:
+        text = text.replace("operators.slb", "operators.new").replace('"DE*SLB"', '"DE*NEW"')
+    file.write_text(text)
+    house.exports(fleet(6, "CHARGING"))
+    house.comes_to_hold(published(fleet(6, "CHARGING")))
+    (house.place / "other.json").write_text(house.export.read_text().replace("DE*SLB", "DE*NEW"))
+    daemon.tell(signal.SIGHUP)
+    told = daemon.waits_for("daemon.reload_kept", operator="slb")
+    assert ("restart" in told["text"], told["level"]) == (True, "warning")
+    assert daemon.waits_for("daemon.reloaded")["operators"] == []
+    if what == "removed":
+        assert "new in the configuration" in daemon.waits_for("daemon.reload_kept", operator="new")["text"]
+    house.exports(evses)
+    house.comes_to_hold(published(evses))
+    assert house.simulator.statuses("DE*NEW") == {}
+
+
+def test_sighup_takes_the_new_settings_of_the_other_operators(house: House) -> None:
+    # In the field: one operator is renamed, and the mapping of 199 others waits for a restart.
+    house.configure_quick()
+    file = house.place / "adapter.toml"
+    text = file.read_text()
+    other = text[text.index("[operators.slb]") :].replace("slb", "two").replace("DE*SLB", "DE*TWO")
+    file.write_text(text + "\n" + other.replace("fleet.json", "two.json"))
+    evses = fleet(6, "CHARGING")
+    house.exports(evses)
+    daemon = house.run()
+    house.comes_to_hold(published(evses))
+    file.write_text(file.read_text().replace("DE*TWO", "DE*OLD") + RULES)
+    daemon.tell(signal.SIGHUP)
+    assert daemon.waits_for("daemon.reloaded")["operators"] == ["slb"]
+    daemon.waits_for("daemon.reload_kept", operator="two")
+    house.comes_to_hold(dict.fromkeys(evses, "OutOfService"))
 
 
 def test_sighup_leaves_alone_what_needs_a_restart(house: House) -> None:

@@ -16,13 +16,13 @@ from apscheduler.triggers.base import BaseTrigger
 from oicp_adapter import signals
 from oicp_adapter.clock import SystemClock
 from oicp_adapter.core.guards import Allowance
-from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Daemon, OperatorJobs
+from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Daemon, OperatorJobs, Reloaded
 from oicp_adapter.daemon.schedule import Every
 from oicp_adapter.daemon.worker import MISSED, Worker
 from oicp_adapter.errors import LedgerFull
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.ports import CommandState, JobRecord
-from oicp_adapter.sync.cycle import OperatorSync, Reading
+from oicp_adapter.sync.cycle import OperatorSync
 from oicp_adapter.sync.facts import ailing
 from oicp_adapter.sync.report import CycleReport
 from tests.fakes.clock import ManualClock
@@ -121,9 +121,7 @@ class Room:
         worker.run()
         return worker
 
-    def daemon(
-        self, clock: SystemClock | None = None, *, reload: Callable[[], dict[str, Reading]] = dict
-    ) -> int:
+    def daemon(self, clock: SystemClock | None = None, *, reload: Callable[[], Reloaded] = Reloaded) -> int:
         """Run the whole process around it; its exit code."""
         daemon = Daemon(
             [self.jobs(every=0.05)],
@@ -460,7 +458,7 @@ def test_what_nobody_foresaw_in_a_reload_changes_nothing() -> None:
             signal.raise_signal(signal.SIGHUP)
             tried.wait(AT_MOST)
 
-    def reload() -> dict[str, Reading]:
+    def reload() -> Reloaded:
         tried.set()
         raise RuntimeError("boom")
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from oicp_adapter.core.model import ActionType, EvseStatus
-from oicp_adapter.core.records import IntentRecord, OperatorState, PushIntent, PushRow
+from oicp_adapter.core.records import EvseRow, IntentRecord, OperatorState, Presence, PushIntent, PushRow
 from oicp_adapter.daemon import UPKEEP
 from oicp_adapter.daemon.worker import Worker
 from oicp_adapter.ledger.sqlite import SqliteLedger
 from oicp_adapter.settings import load_settings
 from oicp_adapter.simulator.certificates import Certificates
-from oicp_adapter.wiring import Wiring
+from oicp_adapter.wiring import Wiring, base_url
 from tests.fakes.clock import HurriedClock
 from tests.fakes.log import Lines, collecting
 
@@ -72,3 +73,46 @@ def test_a_day_later_old_history_is_forgotten_and_the_certificate_looked_at(
         assert [push.push_id for push in ledger.pushes(10)] == [young]
         assert len(lines.of("certificate.expires")) == warned
         assert [record.job for record in ledger.jobs() if record.succeeded_at] == ["upkeep"]
+
+
+def test_operators_that_are_not_configured_are_told_daily_and_once_for_all(tmp_path: Path) -> None:
+    # An operator was renamed months ago; 200 operators each say so every day, or none does.
+    second = (
+        CONFIGURATION[CONFIGURATION.index("[operators.abc]") :].replace("abc", "def").replace("ABC", "DEF")
+    )
+    (tmp_path / "adapter.toml").write_text(CONFIGURATION + second)
+    Certificates().write(tmp_path, "DE*ABC", days=200)
+    settings = load_settings(tmp_path / "adapter.toml", {})
+    lines = Lines()
+    with Wiring(settings, clock=HurriedClock(), log=collecting(lines)) as wiring:
+        old = wiring.store.operator(base_url(settings), "DEOLD")
+        elsewhere = wiring.store.operator("https://qa.example/api/oicp", "DEXYZ")
+        for ledger in (old, elsewhere):
+            ledger.save(ROWS, OperatorState())
+        jobs = [wiring.jobs(key) for key in settings.operators]
+        lines.clear()
+        for one in jobs:
+            one.upkeep()
+            one.close()
+        (line,) = lines.of("operator.unconfigured")
+        shown = sum(1 for row in ROWS if row.held)
+        assert 0 < shown < len(ROWS)
+        assert (line["operator_id"], line["evses"]) == ("DEOLD", shown)
+        old.save((), OperatorState(), forget=[row.key for row in ROWS if row.held])
+        assert wiring.unconfigured() == {}
+
+
+ROWS = [
+    EvseRow(
+        key=f"{number}",
+        wire_id=f"{number}",
+        source_id=f"{number}",
+        presence=presence,
+        status=status,
+        in_doubt_since=doubt,
+    )
+    for number, (presence, status, doubt) in enumerate(
+        product(Presence, (None, EvseStatus.AVAILABLE, EvseStatus.EVSE_NOT_FOUND), (None, 5.0))
+    )
+]
+"""Every way in which an EVSE can be at Hubject."""

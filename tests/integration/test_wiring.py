@@ -254,7 +254,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Table], P
         for job, trigger in jobs.triggers.items():
             due = trigger.get_next_fire_time(None, NOON)
             places[job] = f"{due.astimezone(UTC):%m-%d %H:%M:%S}"
-        anew = reading_anew(settings, running=settings)[OPERATOR]
+        anew = reading_anew(settings, running=settings).readings[OPERATOR]
         anew.mapper([], 0.0, {})
         places.update(_values("", anew))
         return dict(places)
@@ -398,3 +398,24 @@ def test_a_hubject_whose_process_ids_are_all_alike_is_told_of(tmp_path: Path) ->
             hub.close()
     (line,) = lines.of("hub.process_ids_alike")
     assert (line["operator"], line["process_id"]) == (OPERATOR, "p-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ((f"operators.{OPERATOR}.id", "DE*NEW"), "id"),
+        (("hubject.base_url", "http://127.0.0.1:2/api/oicp"), "address"),
+        (None, ""),
+    ],
+    ids=["id", "address", "nothing"],
+)
+def test_nothing_is_read_anew_of_an_operator_that_is_another_one_now(
+    change: tuple[str, str] | None, word: str
+) -> None:
+    # The new export, read under the old id, is a fleet of strangers; or the old one is gone from it.
+    running, changed = _base(), _base()
+    if change is not None:
+        _put(changed, *change)
+    anew = reading_anew(Settings(changed), running=Settings(running))
+    assert set(anew.readings) == (set() if change else {OPERATOR})
+    assert [word in why and "restart" in why for why in anew.kept.values()] == ([True] if change else [])
