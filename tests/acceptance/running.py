@@ -1,6 +1,7 @@
 """The program as processes of its own: a verb that runs, the daemon with its log, and how they end.
 
-All they write goes into files, so none of them waits for a reader, and no reader waits for a line that never comes.
+All they write is taken at once, into a file or by a thread, so none of them waits for a reader, and no reader waits for
+a line that never comes.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Protocol, Self
 
 import pytest
 
@@ -43,17 +44,89 @@ class Ended:
         return self.out + self.err
 
 
+class Stream(Protocol):
+    """Where a process writes."""
+
+    def fileno(self) -> int:
+        """What the process gets."""
+
+    def handed_over(self) -> None:
+        """The process has it."""
+
+    @property
+    def text(self) -> str:
+        """What was written so far."""
+
+    def close(self) -> None:
+        """It is not needed any more; the process has ended."""
+
+
+class LogFile:
+    """A file, as under a supervisor. The process has its own place in it: reading does not disturb it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def handed_over(self) -> None:
+        pass
+
+    @property
+    def text(self) -> str:
+        return os.pread(self.fileno(), os.fstat(self.fileno()).st_size, 0).decode()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Pipe:
+    """A pipe that a thread empties: what is full or limited does not concern it."""
+
+    def __init__(self) -> None:
+        self._reads, self._writes = os.pipe()
+        self._written = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def fileno(self) -> int:
+        return self._writes
+
+    def handed_over(self) -> None:
+        os.close(self._writes)
+
+    @property
+    def text(self) -> str:
+        return self._written.decode(errors="replace")
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing more can come."""
+        return not self._reader.is_alive()
+
+    def close(self) -> None:
+        self._reader.join()
+        os.close(self._reads)
+
+    def _read(self) -> None:
+        while more := os.read(self._reads, 65536):
+            self._written += more
+
+
 class Running:
-    """A process that writes into two files."""
+    """A process."""
 
     def __init__(
-        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: BinaryIO, err: BinaryIO
+        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Stream, err: Stream
     ) -> None:
         self._command = command
         self._out, self._err = out, err
         self._process = leash.begin(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
         )
+        out.handed_over()
+        err.handed_over()
 
     @property
     def pid(self) -> int:
@@ -66,12 +139,12 @@ class Running:
     @property
     def out(self) -> str:
         """What it has written to stdout so far."""
-        return _text(self._out)
+        return self._out.text
 
     @property
     def err(self) -> str:
         """What it has written to stderr so far."""
-        return _text(self._err)
+        return self._err.text
 
     def tell(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -89,7 +162,7 @@ class Running:
         leash.end(self._process)
 
     def close(self) -> None:
-        """It does not run any more, and its files are let go."""
+        """It does not run any more, and what it wrote is let go."""
         self.dies()
         self._out.close()
         self._err.close()
@@ -110,13 +183,9 @@ class Verb(Running):
     """A verb that runs."""
 
     def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
-        super().__init__(
-            command,
-            cwd=cwd,
-            env=env,
-            out=tempfile.TemporaryFile(),  # noqa: SIM115 - closed by close
-            err=tempfile.TemporaryFile(),  # noqa: SIM115
-        )
+        self._pipes = Pipe(), Pipe()
+        out, err = self._pipes
+        super().__init__(command, cwd=cwd, env=env, out=out, err=err)
 
     def says(self, words: str) -> str:
         """Wait until a whole line of its stdout has these words; the line."""
@@ -134,7 +203,9 @@ class Verb(Running):
 
     def ended(self, number: signal.Signals | None = None, *, within: float = PATIENCE) -> Ended:
         """How it ends, after the signal if there is one."""
-        return Ended(self.ends(number, within=within), self.out, self.err)
+        code = self.ends(number, within=within)
+        wait_until(lambda: all(pipe.whole for pipe in self._pipes), f"all that {self} wrote is read")
+        return Ended(code, self.out, self.err)
 
 
 class Daemon(Running):
@@ -146,8 +217,8 @@ class Daemon(Running):
             command,
             cwd=cwd,
             env=env,
-            out=self._log.open("w+b"),
-            err=(cwd / f"{name}.err").open("w+b"),
+            out=LogFile(self._log),
+            err=LogFile(cwd / f"{name}.err"),
         )
         self._lines: list[Line] = []
         self._read = 0
@@ -179,8 +250,3 @@ class Daemon(Running):
         """Wait for so many whole delta cycles: ones that begin after this call."""
         seen = len(self.lines("delta.done"))
         return self.waits_for("delta.done", after=seen + cycles)
-
-
-def _text(file: BinaryIO) -> str:
-    """All of it. The process that writes has a place of its own in it, so reading does not disturb it."""
-    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
