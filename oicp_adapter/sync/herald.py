@@ -246,11 +246,13 @@ class Herald:
 
     def overdue(self, report: CycleReport, work: Work, waits: Waiting, *, now: float) -> OperatorState:
         """What has waited too long is an ERROR, then hourly, whatever it waits for: refused connections, 429 and
-        answers that never come all look alike on a map. Not while a person wants it to wait."""
+        answers that never come all look alike on a map. Not while a person wants it to wait. It ends when nothing waits
+        any more, or something goes through again: a clock that is put back in an outage ends nothing."""
         state, since = work.state, waits.overdue_since
         if report.chosen_stop:
             return state
-        if since is None or now - since < self._overdue_after:
+        young = since is None or now - since < self._overdue_after
+        if since is None or (young and (work.acked or events.DELIVERY_OVERDUE.name not in state.notices)):
             state, was = cleared(state, events.DELIVERY_OVERDUE.name)
             if was:
                 work.log.emit(events.DELIVERY_CAUGHT_UP, backlog=waits.backlog)

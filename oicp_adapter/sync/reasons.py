@@ -93,7 +93,7 @@ def unrecorded(state: OperatorState, jobs: Iterable[JobRecord], *, running: bool
     last = max(cycles, key=lambda job: job.started_at or 0.0, default=None)
     began = None if last is None else last.started_at
     read_at = max(state.last_read_at or 0.0, state.source_failing_since or 0.0)
-    if last is not None and began is not None and last.failures and began > read_at:
+    if last is not None and began is not None and last.failures and read_at < began <= now:
         return f"the last cycle, of {time_text(began)}, failed before it was recorded: {last.error}"
     due = min((job.next_run_at for job in cycles if job.next_run_at is not None), default=None)
     if not running or due is None or now - due <= SLACK:

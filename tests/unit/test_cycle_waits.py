@@ -98,6 +98,23 @@ def test_a_call_is_closed_by_name_when_what_waited_went_back_and_a_short_outage_
     assert len(operator.lines.of(CAUGHT_UP)) == 1
 
 
+def test_a_clock_that_is_put_back_in_an_outage_closes_no_call() -> None:
+    # "caught up" at 03:10, because somebody has set the clock; five minutes later the next call about the same outage.
+    operator = Operator()
+    operator.published(FLEET)
+    operator.has(CHANGED)
+    lasting(UNREACHABLE, operator)
+    operator.delta(after=10)
+    operator.delta(after=310)
+    operator.clock.wall -= 3600
+    for _ in range(40):
+        operator.delta(after=10)
+    assert (len(operator.lines.of(OVERDUE)), operator.lines.of(CAUGHT_UP)) == (1, [])
+    del operator.hub.push
+    operator.delta(after=100)
+    assert len(operator.lines.of(CAUGHT_UP)) == 1
+
+
 def test_an_evse_that_goes_on_changing_has_waited_since_the_first_change() -> None:
     # One charger that is plugged in every four minutes keeps the alert of an hour's outage from ever sounding.
     operator = Operator(EVERY_CYCLE)
