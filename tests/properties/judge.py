@@ -44,6 +44,12 @@ class Judge(Watch, Watcher):
     automatic: bool = False
     wanted: Callable[[], dict[str, str | None]] = dict
     """Key → what Hubject should show by the backend's word, also if the last read was cut; None: nothing."""
+    may_go: Callable[[str], bool] = lambda key: True
+    """Whether the backend's reads allow that this key leaves."""
+    by_hand: bool = False
+    """The ledger was lost beside its mark: only a person ends the unknown baseline."""
+    pushed: bool = False
+    """There was a push that the mark beside the ledger knows of."""
     slack: float = 12.0
     """Seconds by which clock steps may shorten a settle (A1 is about the machine's clock)."""
     runs: list[Run] = field(default_factory=lambda: [Run(0, "none")])
@@ -127,13 +133,26 @@ class Judge(Watch, Watcher):
             for key, row in picture.rows.items()
             if row.status is None and row.in_doubt_since is None and row.presence is Presence.UNKNOWN
         }
-        assert self.automatic or self.baseline or run.allowance.adopt is not None, "P4: fullLoad, no baseline"
+        by_itself = self.automatic and not self.by_hand
+        assert by_itself or self.baseline or run.allowance.adopt is not None, "P4: fullLoad, no baseline"
         if run.allowance.adopt is not None:
             assert intent.count == run.allowance.adopt, "P4: --adopt N with another number"
         assert not run.full_doubted, "an in-doubt fullLoad is sent again in the same cycle"
         assert run.job == "resync" or self.full_doubts < 2, "fullLoads are suspended"
 
+    def lost(self, *, mark_kept: bool) -> None:
+        """The ledger is gone, and with it what it knew: what is at Hubject is held since before us again."""
+        self.pushed = self.by_hand = mark_kept and self.pushed
+        self.baseline, self.full_doubts, self.rolling = False, 0, False
+        self.in_flight = self.full_doubt = None
+        for forgotten in (self.doubt, self.gone):
+            forgotten.clear()
+        for keys in (self.settled, self.known, self.current, self.perhaps, self.tried, self.trying):
+            keys.clear()
+        self.sizes.clear()
+
     def durable(self, push_id: int, intent: PushIntent) -> None:
+        self.pushed = True
         self.in_flight = (push_id, intent)
 
     def finished(self, push: PushRow) -> None:
@@ -143,7 +162,7 @@ class Judge(Watch, Watcher):
         self.in_flight = None
         if intent.action is ActionType.FULL_LOAD:
             if push.outcome == "applied":
-                self.baseline, self.full_doubts = True, 0
+                self.baseline, self.by_hand, self.full_doubts = True, False, 0
             elif push.outcome == "in_doubt":
                 self.full_doubts += 1
 
@@ -153,6 +172,9 @@ class Judge(Watch, Watcher):
         now = self.clock.true
         withdrawn = {key for key, (_, status) in push.items() if status == "EvseNotFound"}
         if push.action == "fullLoad":
+            assert set(push.keys) - withdrawn or self.run.allowance.empties_the_map, (
+                "P4: a fullLoad of nothing"
+            )
             withdrawn |= self.known - set(push.keys)
         self.trying = withdrawn - self.tried
         self.tried |= withdrawn
@@ -238,6 +260,8 @@ class Judge(Watch, Watcher):
             wanted = self.wanted()
             robbed = {key for key in left if wanted.get(key) is not None and key not in self.accused}
             assert not robbed, f"P4: withdrawn although the source has them: {sorted(robbed)}"
+            early = {key for key in left if key not in self.accused and not self.may_go(key)}
+            assert not early, f"P4: withdrawn after one snapshot: {sorted(early)}"
         if run.allowance.adopt is not None and move.push.action == "fullLoad":
             left -= self.before_us
         if not beyond:

@@ -66,6 +66,12 @@ class MassJudge(Watcher):
             if not one.unread and one.status == "Unknown":
                 self.turned.pop(key, None)
 
+    def lost(self) -> None:
+        """The ledger was lost, and the account with it; so is since when something cannot be read."""
+        self.turned.clear()
+        self.free.clear()
+        self.since = {key: (cause, self.clock.true) for key, (cause, _) in self.since.items()}
+
     def begin_run(self) -> None:
         self.by_leave.clear()
 

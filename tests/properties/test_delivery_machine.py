@@ -99,6 +99,8 @@ class DeliveryMachine(RuleBasedStateMachine):
     """Rules are what the world does; the checks are the world's."""
 
     often: ClassVar[list[tuple[str, str]]] = OFTEN
+    losable: ClassVar[bool] = True
+    """Its ledger can be lost."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -412,6 +414,51 @@ class DeliveryMachine(RuleBasedStateMachine):
             self.world.boundaries.armed = armed
         event(f"resync {self.world.resync(adopt=adopt, allow=allow, allow_unknown=allow_unknown)}")
 
+    @rule(
+        emptied=st.sampled_from([True, True, False]),
+        chosen=some,
+        times=st.integers(2, 4),
+        apart=st.sampled_from([31.0, 61.0, 310.0]),
+        restarted=st.booleans(),
+    )
+    def one_snapshot_again_and_again(
+        self, emptied: bool, chosen: list[int], times: int, apart: float, restarted: bool
+    ) -> None:
+        """The export has lost some of its records, or all, and is not written again for a while."""
+        self._wake()
+        before = dict(self.world.backend.evses)
+        if emptied:
+            self.world.backend.evses = {}
+        else:
+            self.some_vanish(chosen)
+        self.world.backend.writing += 1
+        self.world.backend.stands = True
+        for _ in range(times):
+            self.world.delta()
+            self.world.check()
+            self.world.clock.advance(apart)
+            if restarted:
+                self.world.restart()
+        self.world.nightly()
+        self.world.check()
+        self.world.backend.stands = False
+        self.world.backend.evses = before
+
+    @rule(mark_kept=st.booleans(), left=st.sampled_from([0, 0, 2, 60]), nights=st.integers(1, 2))
+    def ledger_is_lost(self, mark_kept: bool, left: int, nights: int) -> None:
+        """Beside an export that has lost most of its records, or all of them, on the same day."""
+        if not self.losable:
+            return
+        self._wake()
+        self.world.lose_ledger(mark_kept=mark_kept)
+        before = dict(self.world.backend.evses)
+        self.world.backend.evses = dict(list(before.items())[:left])
+        for _ in range(nights):
+            self.world.nightly()
+            self.world.check()
+            self.world.clock.advance(61.0)
+        self.world.backend.evses = before
+
     @rule()
     def restart(self) -> None:
         self.world.restart()
@@ -439,6 +486,8 @@ class DeliveryMachine(RuleBasedStateMachine):
 
 class OverSqlite(DeliveryMachine):
     """The same over the real ledger, reopened at every restart."""
+
+    losable = False
 
     def ledger(self) -> Callable[[], Ledger]:
         self._folder = tempfile.TemporaryDirectory(prefix="ledger-", dir=_in_memory())

@@ -76,6 +76,13 @@ class Backend:
     """EVSEs the next reads do not have; those reads say that they are incomplete."""
     boundaries: Boundaries = field(default_factory=Boundaries)
     last: SourceRead | None = None
+    writing: int = 0
+    stands: bool = False
+    """Nothing is written: each read is of the same writing."""
+    missed: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    """Key → (writing, time) of every complete read since it was last in one."""
+    ever: set[str] = field(default_factory=set)
+    """Keys that were in a read."""
 
     def read(self, now: float) -> SourceRead:
         self.boundaries.cross("read")
@@ -92,9 +99,31 @@ class Backend:
             for wire, status in self.evses.items()
             if wire not in self.hidden
         ]
-        self.last = SourceRead(records=records + self.odd, complete=not self.hidden)
+        self.writing += not self.stands
+        self.last = SourceRead(
+            records=records + self.odd, complete=not self.hidden, writing=str(self.writing)
+        )
+        self._note_missed(self.last, now)
         self.heard({key_of(wire): self.says(wire) for wire in self.evses if wire not in self.hidden})
         return self.last
+
+    def _note_missed(self, read: SourceRead, now: float) -> None:
+        here = {
+            key_of(wire) for wire, word in self.evses.items() if word != "PLANNED" and wire not in self.hidden
+        }
+        for key in here:
+            self.missed.pop(key, None)
+        if read.complete:
+            for key in ({key_of(wire) for wire in self.evses} | self.ever) - here:
+                self.missed.setdefault(key, []).append((read.writing, now))
+        self.ever |= here
+
+    def may_go(self, key: str, *, now: float, unchanged: float) -> bool:
+        """It was missed by reads of two writings, or by one that has stood still; or the source says REMOVED."""
+        reads = self.missed.get(key)
+        if not reads:
+            return True
+        return reads[-1][0] != reads[0][0] or now - reads[0][1] >= unchanged
 
     def says(self, wire: str) -> Said:
         """What it says of one EVSE."""
@@ -162,6 +191,9 @@ class World:
             automatic=choices.automatic,
         )
         self.judge.wanted = self.backend.wanted
+        self.judge.may_go = lambda key: self.backend.may_go(
+            key, now=self.clock.now(), unchanged=PlanPolicy().missing_after_unchanged - self.judge.slack
+        )
         self.mass = MassJudge(
             clock=self.clock,
             guards=choices.guards,
@@ -176,8 +208,8 @@ class World:
             semantics=choices.semantics,
             names_ids=choices.names_ids,
         )
-        memory = MemoryLedger()
-        self._open_ledger: Callable[[], Ledger] = ledger or (lambda: memory)
+        self._memory = MemoryLedger()
+        self._open_ledger: Callable[[], Ledger] = ledger or (lambda: self._memory)
         self._random = Random(choices.seed)
         self._ids = iter(range(10**9))
         self.events: Counter[str] = Counter()
@@ -230,6 +262,16 @@ class World:
         self._interrupted()
         self.judge.restarted()
         self.inner = self._open_ledger()
+        self.sync = self._built()
+
+    def lose_ledger(self, *, mark_kept: bool) -> None:
+        """It is deleted when nothing is under way any more, with the mark beside it or without."""
+        self.clock.advance(10 * self.choices.settle + 1)
+        self._interrupted()
+        self._memory = MemoryLedger(self._memory.mark if mark_kept else None)
+        self.inner = self._open_ledger()
+        self.judge.lost(mark_kept=mark_kept)
+        self.mass.lost()
         self.sync = self._built()
 
     def delta(self) -> CycleReport | None:
