@@ -51,6 +51,8 @@ class MassJudge(Watcher):
     """Keys whose step was sent by time or by leave, and not answered."""
     by_leave: set[str] = field(default_factory=set)
     """Keys whose step was sent in the run under way."""
+    fleet: int = 0
+    """The largest published set of the cycle under way: what it decided by, before its own removals."""
     in_flight: PushIntent | None = None
     steps: set[str] = field(default_factory=set)
     """Those of the push in flight."""
@@ -75,6 +77,9 @@ class MassJudge(Watcher):
     def begin_run(self) -> None:
         self.by_leave.clear()
 
+    def begin_cycle(self) -> None:
+        self.fleet = 0
+
     def begun(self, intent: PushIntent, picture: Picture) -> None:
         rows, allowed = picture.rows, self.allowance().unknowns
         self.steps = {
@@ -90,10 +95,8 @@ class MassJudge(Watcher):
         self.counted = {
             key for key in self.steps if key not in self.free and not self._believed(key, self.since[key])
         }
-        limit = max(
-            self.guards.mass_count,
-            self.guards.mass_share * sum(1 for row in rows.values() if _is_shown(row)),
-        )
+        self.fleet = max(self.fleet, sum(1 for row in rows.values() if _is_shown(row)))
+        limit = max(self.guards.mass_count, self.guards.mass_share * self.fleet)
         if allowed is not None:
             most, fresh = max(allowed, limit), self.by_leave | self.counted
             assert len(fresh) <= most, f"P4: {len(fresh)} turn to Unknown, {allowed} allowed"

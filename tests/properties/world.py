@@ -315,6 +315,7 @@ class World:
 
     def _cycle(self, job: str, allowance: Allowance, step: Callable[[], Result]) -> Result | None:
         run = self.judge.begin_run(job, allowance)
+        self.mass.begin_cycle()
         self.hubject.run = run.number
         try:
             result = step()
