@@ -89,6 +89,7 @@ url = "sqlite:///ledger.db"
 settle = "{SETTLE}s"
 missing = "delete"
 missing_after = "1s"
+missing_after_unchanged = "1s"
 
 [operators.slb]
 id = "DE*SLB"

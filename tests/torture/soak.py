@@ -57,6 +57,7 @@ url = "sqlite:///ledger.db"
 settle = "5s"
 missing = "delete"
 missing_after = "5s"
+missing_after_unchanged = "5s"
 quarantine_retry = "5s"
 
 [daemon]
