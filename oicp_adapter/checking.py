@@ -179,13 +179,21 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
     fix = f"`oicp-adapter plan {key}` lists each with its setting"
     if fleet.rejected:
         problems.append(f"{len(fleet.rejected)} not publishable, first: {fleet.rejected[0].reason}")
+    agreeing = [one for one in fleet.ambiguous if one.agree]
+    if agreeing:
+        problems.append(f"{len(agreeing)} EvseIDs with two claimants, first: {agreeing[0].text}")
     return Finding(
         operator=key,
         what="mapping",
         verdict="warning" if problems else "ok",
         text="; ".join([text, *problems, *(one.text for one in fleet.remarks if not one.amiss)]),
-        fix=fleet.unmapped[0].hint if len(unmapped) == 1 else fix if unmapped else "",
+        fix=fleet.unmapped[0].hint if len(unmapped) == 1 else fix if unmapped else _fix_of_ids(fleet),
     )
+
+
+def _fix_of_ids(fleet: MappedFleet) -> str:
+    """What mends the first EvseID that two chargers may claim; the other refusals say it in their text."""
+    return fleet.ambiguous[0].fix if fleet.ambiguous else ""
 
 
 def _first_load(key: str, seen: Preview) -> list[Finding]:

@@ -31,7 +31,9 @@ def show_outcome(outcome: Outcome, *, named: bool) -> None:
 
 
 def show_rejected(trial: Trial) -> None:
-    """What cannot be published, on stderr."""
+    """What may be two chargers, and what cannot be published, on stderr."""
+    for doubtful in trial.ambiguous[:SHOWN]:
+        talk(f"warning: {doubtful.text}\n  fix: {doubtful.fix}")
     for one in trial.rejected[:SHOWN]:
         talk(f"not publishable: {one.evse_id or one.origin}: {one.reason}")
     if len(trial.rejected) > SHOWN:

@@ -225,16 +225,21 @@ def facts(report: CycleReport) -> Facts:
         "stopped": report.nothing_sent or None,
         "refused": refused_by(report),
         "failed": [{"text": text, "fix": fix} for _, text, fix in report.failures],
+        "warnings": [{"text": text, "fix": fix} for text, fix in report.warnings],
     }
 
 
 def explain(report: CycleReport) -> None:
-    """Refusals, failures, a pause and the quarantine, on stderr."""
+    """Refusals, failures, warnings, a pause and the quarantine, on stderr."""
+    from oicp_adapter.cli.reading import warned
+
     if report.nothing_sent:
         talk(f"warning: nothing was sent: {report.nothing_sent}")
     for refusal in report.refusals:
         talk(f"refused: {refusal.text}\n  fix: {refusal.hint}")
     for _, text, hint in report.failures:
         talk(f"failed: {text}" + (f"\n  fix: {hint}" if hint else ""))
+    for line in warned(report):
+        talk(line)
     if report.quarantined or report.rejected:
         talk("warning: some EVSEs are not published; see: oicp-adapter quarantine list")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from oicp_adapter.wiring import Wiring
 
 AUDIT_SHOWN = 5
+WARNINGS_SHOWN = 5
 SHOWN = 40
 """Rows of a table on a terminal before the rest is counted; --json has all."""
 
@@ -108,12 +109,20 @@ def _plan_facts(seen: Preview) -> Facts:
         "remarks": [{"text": one.text, "fix": one.fix} for one in seen.fleet.remarks],
         "full_load": {"records": len(seen.full.records), "withdraws": seen.withdraws},
         "refused": refused_by(seen.report),
+        "warnings": [{"text": text, "fix": fix} for text, fix in seen.report.warnings],
     }
 
 
 def refused_by(report: CycleReport) -> list[Facts]:
     """The guards that say no."""
     return [{"guard": one.guard, "text": one.text, "fix": one.hint} for one in report.refusals]
+
+
+def warned(report: CycleReport) -> list[str]:
+    """What was found in the source, as lines for a person; many of a kind as a few and a count."""
+    lines = [f"warning: {text}" + (f"\n  fix: {fix}" if fix else "") for text, fix in report.warnings]
+    more = len(lines) - WARNINGS_SHOWN
+    return lines[:WARNINGS_SHOWN] + ([f"warning: and {more} more (all with --json)"] if more > 0 else [])
 
 
 def _show_plan(key: str, seen: Preview) -> None:
@@ -137,6 +146,8 @@ def _show_plan(key: str, seen: Preview) -> None:
     if seen.fleet.unmapped:
         talk(unmapped_text(seen.fleet.unmapped, key=key))
     talk_remarks([one for one in seen.fleet.remarks if one.amiss])
+    for text in warned(seen.report):
+        talk(text)
     for refusal in seen.report.refusals:
         talk(f"would be refused: {refusal.text}\n  fix: {refusal.hint}")
     if seen.baseline is not None:
@@ -243,6 +254,10 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
     if facts.frozen is not None:
         seen = f"drivers see {facts.frozen.available} EVSEs as Available that nobody vouches for"
         show_line("frozen", f"since {facts.frozen.since}: {seen}", "red")
+    for warning in facts.warnings:
+        show_line("warning", f"{warning.text} (since {warning.since})", "yellow")
+        if warning.fix:
+            show_line("fix", warning.fix)
     for evse_id, guard in list(facts.withheld.items())[:SHOWN]:
         show_line("withheld", f"{evse_id} ({guard})")
     if len(facts.withheld) > SHOWN:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from oicp_adapter.core.claims import Claim
+from oicp_adapter.core.claims import Claim, Scope
 from oicp_adapter.core.duplicates import settle
-from oicp_adapter.core.model import Cause
+from oicp_adapter.core.model import Cause, ConnectorState
 from oicp_adapter.core.rules import Rule, RuleKind
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife, newest, together
 from oicp_adapter.core.verdicts import Verdict
@@ -39,10 +39,10 @@ def at_station(
 
     `whole` speaks for the station, `alone` says it has no other EVSE, `pulse` is what its times say.
     """
-    rows: dict[str, list[Claim]] = {}
+    rows: dict[tuple[str, str], list[Claim]] = {}
     for claim in claims:
-        if not claim.whole:
-            rows.setdefault(claim.connector, []).append(claim)
+        if claim.scope is Scope.CONNECTOR:
+            rows.setdefault((claim.number, claim.connector), []).append(claim)
     connectors = [settle(rows[connector]) for connector in sorted(rows)]
     speakers = [*connectors, whole] if whole else connectors
     verdict = _stated(speakers) or _reported(connectors, whole, alone=alone)
@@ -62,9 +62,46 @@ def at_station(
         verdict=verdict,
         time=updated,
         pulse=pulse,
-        states=tuple(state for claim in connectors for state in claim.states),
+        # Where nothing but the whole is told of, its state is kept for the address.
+        states=tuple(state for claim in connectors or [settle(claims)] for state in claim.states),
     )
     return result, any(len(row) > 1 for row in rows.values())
+
+
+def across_stations(groups: Sequence[tuple[Sequence[Claim], Claim]]) -> tuple[Claim, bool]:
+    """One EVSE that stands at several stations, and whether they are copies of each other: those are settled.
+
+    Different connectors of it are no copies: one vehicle per EVSE, so they are joined like those of one station.
+    `groups`: the claims at each station, and what they come to.
+    """
+    results = [result for _, result in groups]
+    states = tuple(sorted({state for result in results for state in result.states}, key=_by_address))
+    if not _are_parts([claims for claims, _ in groups]):
+        return msgspec.structs.replace(settle(results), states=states), True
+    whole = Claim(
+        wire=_wire(results),
+        verdict=_stated(results) or _of_connectors(sorted(results, key=_by_wording)),
+        time=newest(*(result.time for result in results)),
+        pulse=together(result.pulse for result in results),
+        states=states,
+    )
+    return whole, False
+
+
+def _are_parts(groups: Sequence[Sequence[Claim]]) -> bool:
+    """Whether no two of them tell of the same connector."""
+    named = [{(claim.number, claim.connector) for claim in claims} for claims in groups]
+    return all(connector for one in named for _, connector in one) and sum(map(len, named)) == len(
+        set[tuple[str, str]]().union(*named)
+    )
+
+
+def _by_address(state: ConnectorState) -> tuple[str, str, bool]:
+    return state.connector, state.value, state.charging
+
+
+def _by_wording(claim: Claim) -> tuple[str, str, str]:
+    return claim.verdict.value, claim.verdict.rule.text, claim.wire
 
 
 def _stated(speakers: Sequence[Claim]) -> Verdict | None:

@@ -5,7 +5,8 @@ The danger: a record that is thrown away silently, or that lands on the wrong EV
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import Enum
 from functools import cached_property
 
 import msgspec
@@ -15,6 +16,16 @@ from oicp_adapter.core.model import ConnectorState, Rejected, SourceRecord
 from oicp_adapter.core.rules import MappingRules
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
 from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook
+from oicp_adapter.core.vocabulary import Vocabulary
+
+
+class Scope(Enum):
+    """What of a charging station a record speaks for."""
+
+    CONNECTOR = "connector"
+    EVSE = "evse"
+    """All connectors of one EVSE: OCPP 2.x's connector 0 of an EVSE."""
+    STATION = "station"
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -26,9 +37,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time: float | None
     """Last change of state; None if not known or in the future."""
     station: str = ""
+    number: str = ""
+    """Which EVSE of the station."""
     connector: str = ""
-    whole: bool = False
-    """Speaks for the whole station."""
+    scope: Scope = Scope.CONNECTOR
     connection: str | None = None
     """What the source says about the connection, where that is not "online"."""
     online: bool = False
@@ -38,6 +50,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     update: Pulse | None = None
     """What its `updated_at` says of how old the state is, where that counts."""
     states: tuple[ConnectorState, ...] = ()
+    record: SourceRecord | None = None
+    """Whose word it is; None for several together."""
+
+    @property
+    def made(self) -> bool:
+        """The EvseID is not the source's: the template made it."""
+        return self.record is not None and not (self.record.evse_id or "").strip()
 
 
 class Claims:
@@ -56,6 +75,8 @@ class Claims:
         self._rules = rules
         self._life = life
         self._previous = previous
+        self._foreign: set[str] = set()
+        """Stations with EVSEs of somebody else."""
 
     @cached_property
     def evses_per_station(self) -> dict[str, int]:
@@ -69,77 +90,134 @@ class Claims:
     def add(self, record: SourceRecord) -> None:
         """Take one record in."""
         station, connector = (record.station_id or "").strip(), (record.connector_id or "").strip()
+        number = (record.evse_number or "").strip()
         table = self.book.table(record)
-        whole = table.vocabulary.level == "station" or connector == "0"
-        evse = self._identify(record, station, connector, whole=whole)
-        if evse is None and not (whole and station):
+        scope = _scope(table.vocabulary, number, connector)
+        place = _address(station, number, connector)
+        evse = self._identify(record, place, (station, number, connector), scope, table.vocabulary)
+        if evse is None and not (scope is Scope.STATION and station):
             return
         verdict = self.book.judge(record, table, key=evse.key if evse else "")
-        label = f"{station}/{connector}" if station and connector else station or connector
-        if verdict.after_charging and evse and self._was_charging(evse.key, label):
+        if verdict.after_charging and evse and self._was_charging(evse.key, place):
             verdict = verdict.after_charging
-        state = ConnectorState(label, (record.status or "").strip() or NO_VALUE, verdict.charging)
+        state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, verdict.charging)
         broken = self._life.broken_connection(record.connection)
         claim = Claim(
             wire=evse.wire if evse else "",
             verdict=verdict,
             time=self._life.valid(record.updated_at),
             station=station,
+            number=number,
             connector=connector,
-            whole=whole,
+            scope=scope,
             connection=broken,
             online=broken is None and record.connection is not None,
             pulse=self._life.pulse(record),
             update=self._life.update(record),
-            states=() if whole else (state,),
+            states=(state,),
+            record=record,
         )
         if evse:
             self.by_evse.setdefault(evse.key, []).append(claim)
         if station:
             self._note_station(claim)
 
+    def unclaimed(self) -> Iterator[Rejected]:
+        """The records of stations of which no record names an EVSE: nobody knows whose they are."""
+        for station, claims in self.of_stations.items():
+            if station in self.evses_per_station or station in self._foreign:
+                continue
+            for claim in claims:
+                if claim.record is not None and not (claim.record.evse_id or "").strip():
+                    reason = f"it speaks for the whole station {station}, of which no record has an EvseID"
+                    yield Rejected(evse_id="", reason=reason, origin=claim.record.origin, address=station)
+
     def _note_station(self, claim: Claim) -> None:
         if claim.pulse is not None:
             before = self.pulses.get(claim.station)
             self.pulses[claim.station] = before.with_(claim.pulse) if before else claim.pulse
-        if claim.whole:
+        if claim.scope is Scope.STATION:
             self.of_stations.setdefault(claim.station, []).append(claim)
 
-    def _was_charging(self, key: str, label: str) -> bool:
-        return any(state.connector == label and state.charging for state in self._previous.get(key, ()))
+    def _was_charging(self, key: str, place: str) -> bool:
+        return any(state.connector == place and state.charging for state in self._previous.get(key, ()))
 
-    def _identify(self, record: SourceRecord, station: str, connector: str, *, whole: bool) -> EvseId | None:
-        """The EVSE a record is about, or None: rejected, or about a station only."""
+    def _identify(
+        self,
+        record: SourceRecord,
+        place: str,
+        parts: tuple[str, str, str],
+        scope: Scope,
+        vocabulary: Vocabulary,
+    ) -> EvseId | None:
+        """The EVSE a record is about, or None: rejected, or about a station only. `parts`: of its address."""
         text = (record.evse_id or "").strip()
+        address = place if parts[0] else ""
         if not text:
-            template = self._rules.evse_id_template if connector != "0" else None
-            missing = _missing(template, station, connector)
+            template = self._rules.evse_id_template if _names_one(scope, vocabulary) else None
+            missing = _missing(template, parts, scope)
             if missing or template is None:
-                if not (whole and station):
-                    self._reject(record, missing or "no evse_id, and no evse_id_template to make one")
+                if not (scope is Scope.STATION and address):
+                    why = missing or "no evse_id, and no evse_id_template to make one"
+                    self._reject(record, why, address=address)
                 return None
-            text = template.replace("{station_id}", station).replace("{connector_id}", connector)
+            text = _filled(template, parts)
         try:
             evse = parse_evse_id(text)
         except InvalidId as problem:
-            self._reject(record, str(problem))
+            self._reject(record, str(problem), address=address)
             return None
         for prefix in self._rules.prefixes:
             if prefix.covers(evse):
                 return evse
+        self._foreign.add(parts[0])
         own = ", ".join(prefix.text for prefix in self._rules.prefixes)
         self._reject(record, f"{text} is outside the operator's evse_id_prefixes ({own})", key=evse.key)
         return None
 
-    def _reject(self, record: SourceRecord, reason: str, *, key: str = "") -> None:
+    def _reject(self, record: SourceRecord, reason: str, *, key: str = "", address: str = "") -> None:
+        evse_id = record.evse_id or ""
         self.rejected.append(
-            Rejected(evse_id=record.evse_id or "", reason=reason, origin=record.origin, key=key)
+            Rejected(evse_id=evse_id, reason=reason, origin=record.origin, key=key, address=address)
         )
 
 
-def _missing(template: str | None, station: str, connector: str) -> str:
+def _address(station: str, number: str, connector: str) -> str:
+    if station and connector and not number:
+        return f"{station}/{connector}"  # the usual one, kept fast
+    return "/".join(part for part in (station, number, connector) if part)
+
+
+def _scope(vocabulary: Vocabulary, number: str, connector: str) -> Scope:
+    if vocabulary.level == "station":
+        return Scope.STATION
+    zero = vocabulary.whole_station
+    if not zero or zero not in (number, connector):
+        return Scope.CONNECTOR
+    return Scope.EVSE if number and number != zero else Scope.STATION
+
+
+def _names_one(scope: Scope, vocabulary: Vocabulary) -> bool:
+    """Whether the address is one of an EVSE: OCPP's number 0 is none, a station in a station vocabulary may be."""
+    return scope is not Scope.STATION or vocabulary.level == "station"
+
+
+PARTS = ("station_id", "evse_number", "connector_id")
+"""What a template may name, in the order of an address."""
+
+
+def _missing(template: str | None, parts: tuple[str, str, str], scope: Scope) -> str:
     if template is None:
         return ""
-    needed = (("station_id", station), ("connector_id", connector))
-    absent = [name for name, given in needed if not given and f"{{{name}}}" in template]
+    absent = [
+        name for name, given in zip(PARTS, parts, strict=True) if not given and f"{{{name}}}" in template
+    ]
+    if scope is Scope.EVSE and "{connector_id}" in template:
+        absent.append("a connector, and this is all of an EVSE")
     return f"no evse_id, and evse_id_template needs {' and '.join(absent)}" if absent else ""
+
+
+def _filled(template: str, parts: tuple[str, str, str]) -> str:
+    for name, given in zip(PARTS, parts, strict=True):
+        template = template.replace(f"{{{name}}}", given)
+    return template

@@ -20,7 +20,8 @@ _SEVERITY = {
     Target.EVSE_NOT_FOUND: 5,
     Target.SKIP: 6,
 }
-_LOSERS = (Target.EVSE_NOT_FOUND, Target.SKIP)
+LOSERS = (Target.EVSE_NOT_FOUND, Target.SKIP)
+"""What is gone, or not there yet: anything else holds."""
 
 
 def settle(claims: Sequence[Claim]) -> Claim:
@@ -31,7 +32,7 @@ def settle(claims: Sequence[Claim]) -> Claim:
     """
     if len(claims) == 1:
         return claims[0]
-    candidates = [claim for claim in claims if claim.verdict.target not in _LOSERS]
+    candidates = [claim for claim in claims if claim.verdict.target not in LOSERS]
     latest = newest(*(claim.time for claim in candidates))
     candidates = [claim for claim in candidates if claim.time is None or claim.time == latest]
     return min(candidates or claims, key=_order)

@@ -10,14 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from oicp_adapter.core.aggregate import at_station
-from oicp_adapter.core.claims import Claim, Claims
-from oicp_adapter.core.duplicates import settle
+from oicp_adapter.core.aggregate import across_stations, at_station
+from oicp_adapter.core.claims import Claim, Claims, Scope
+from oicp_adapter.core.duplicates import LOSERS, settle
+from oicp_adapter.core.identity import ambiguity, claimants
 from oicp_adapter.core.life_report import LifeReport
-from oicp_adapter.core.model import ConnectorState, Desired, EvseStatus, MappedFleet, SourceRecord
-from oicp_adapter.core.rules import MappingRules, Rule
-from oicp_adapter.core.signs_of_life import SignsOfLife, together
-from oicp_adapter.core.vocabulary import Target
+from oicp_adapter.core.model import (
+    Ambiguity,
+    Cause,
+    ConnectorState,
+    Desired,
+    EvseStatus,
+    MappedFleet,
+    Rejected,
+    SourceRecord,
+)
+from oicp_adapter.core.rules import MappingRules, Rule, RuleKind
+from oicp_adapter.core.signs_of_life import SignsOfLife, newest, together
+from oicp_adapter.core.verdicts import Verdict
+from oicp_adapter.core.vocabulary import Stance, Target
+
+NOT_PUBLISHED = "not published"
 
 __all__ = ["Explanation", "MappingRules", "explain_fleet", "map_fleet"]
 
@@ -68,13 +81,21 @@ def _mapped(
     published = _published_as(rules.reserved)
     desired: dict[str, Desired] = {}
     told = LifeReport(life)
+    ambiguities: list[Ambiguity] = []
     duplicates = 0
     for key, of_evse in claims.by_evse.items():
-        if len(of_evse) == 1 and of_evse[0].station not in claims.of_stations and not of_evse[0].whole:
-            claim = _plain(of_evse[0], claims, life)
-        else:
-            claim, settled = _contested(of_evse, claims, life)
+        ambiguous = False
+        first = of_evse[0]
+        if len(of_evse) > 1:
+            claim, settled, doubtful = _shared(key, of_evse, claims, life, rules)
             duplicates += settled
+            if doubtful:
+                ambiguities.append(doubtful)
+                ambiguous = not doubtful.agree
+        elif first.station not in claims.of_stations and first.scope is Scope.CONNECTOR:
+            claim = _plain(first, claims, life)
+        else:
+            claim, _ = _contested(of_evse, claims, life)
         verdict = claim.verdict
         told.add(claim)
         desired[key] = Desired(
@@ -87,16 +108,28 @@ def _mapped(
             cause=verdict.cause,
             fallback=None if verdict.readable is None else published[verdict.readable],
             connectors=claim.states,
+            ambiguous=ambiguous,
         )
         if explained is not None:
             explained[key] = Explanation(verdict.why, verdict.source, verdict.rule)
+    rejected = [*claims.rejected, *claims.unclaimed(), *map(_set_aside, ambiguities)]
     return MappedFleet(
         desired=desired,
-        rejected=tuple(sorted(claims.rejected, key=lambda one: (one.evse_id, one.reason, one.origin))),
+        rejected=tuple(
+            sorted(filter(None, rejected), key=lambda one: (one.evse_id, one.reason, one.origin, one.address))
+        ),
         unmapped=(*claims.book.unmapped(), *told.unmapped()),
         duplicates=duplicates,
+        ambiguous=tuple(sorted(ambiguities, key=lambda one: one.evse_id)),
         remarks=told.remarks(),
     )
+
+
+def _set_aside(one: Ambiguity) -> Rejected | None:
+    """An identity whose claimants do not agree is listed with what cannot be published."""
+    if one.agree:
+        return None
+    return Rejected(evse_id=one.evse_id, reason=f"{one.reason}; {one.fix}", origin=one.origin, key=one.key)
 
 
 def _plain(claim: Claim, claims: Claims, life: SignsOfLife) -> Claim:
@@ -117,25 +150,71 @@ def _plain(claim: Claim, claims: Claims, life: SignsOfLife) -> Claim:
     return claim
 
 
+def _shared(
+    key: str, of_evse: Sequence[Claim], claims: Claims, life: SignsOfLife, rules: MappingRules
+) -> tuple[Claim, bool, Ambiguity | None]:
+    """One EVSE of several records: what they come to, whether there were copies, and whether it may be two chargers."""
+    found = claimants(of_evse, rules.evse_id_template)
+    if len(found) == 1:
+        return (*_contested(of_evse, claims, life), None)
+    each = {name: _contested(group, claims, life)[0] for name, group in found.items()}
+    # What is gone or not there yet claims no identity that somebody else uses.
+    present = [one for one in each.values() if one.verdict.target not in LOSERS]
+    present = present or [settle(list(each.values()))]
+    published = _published_as(rules.reserved)
+    says = {str(published[one.verdict.target] or NOT_PUBLISHED) for one in present}
+    wire = min(one.wire for one in each.values())
+    doubtful = ambiguity(key, wire, found, says)
+    states = tuple(state for name in sorted(each) for state in each[name].states)
+    if doubtful.agree:
+        return msgspec.structs.replace(settle(present), wire=wire, states=states), True, doubtful
+    verdict = Verdict(
+        target=Target.UNKNOWN,
+        rule=Rule(
+            kind=RuleKind.IDENTITY,
+            text=f"may be {len(each)} chargers ({'; '.join(sorted(each))})",
+            setting="source.evse_id_template",
+        ),
+        value=" | ".join(sorted({one.verdict.value for one in present})),
+        cause=Cause.UNMAPPED,
+        why="Several chargers may claim this EvseID, and they do not agree: nobody knows which of them it is.",
+    )
+    time = newest(*(one.time for one in present))
+    pulse = together(one.pulse for one in each.values())
+    return Claim(wire=wire, verdict=verdict, time=time, pulse=pulse, states=states), False, doubtful
+
+
 def _contested(of_evse: Sequence[Claim], claims: Claims, life: SignsOfLife) -> tuple[Claim, bool]:
-    """One EVSE of several records: settled per station, then between them. True if there were duplicates."""
+    """What the records of one EVSE come to: settled per station, then between them. True if there were copies."""
     by_station: dict[str, list[Claim]] = {}
     for claim in of_evse:
         by_station.setdefault(claim.station, []).append(claim)
-    results = []
-    settled = len(by_station) > 1
+    groups: list[tuple[Sequence[Claim], Claim]] = []
+    copies = False
     for station, group in by_station.items():
-        whole = claims.of_stations.get(station) or [claim for claim in group if claim.whole]
-        result, had_duplicates = at_station(
+        result, had_copies = at_station(
             group,
-            whole=settle(whole) if whole else None,
+            whole=_whole(station, group, claims),
             alone=not station or claims.evses_per_station[station] == 1,
             pulse=claims.pulses.get(station) or together(claim.pulse for claim in group),
             life=life,
         )
-        results.append(result)
-        settled = settled or had_duplicates
-    return settle(results), settled
+        groups.append((group, result))
+        copies = copies or had_copies
+    if len(groups) == 1:
+        return groups[0][1], copies
+    result, had_copies = across_stations(groups)
+    return result, copies or had_copies
+
+
+def _whole(station: str, group: Sequence[Claim], claims: Claims) -> Claim | None:
+    """Who speaks for all of it: the station where it vetoes, else the EVSE itself, else the station."""
+    of_station = claims.of_stations.get(station) or [one for one in group if one.scope is Scope.STATION]
+    of_evse = [one for one in group if one.scope is Scope.EVSE]
+    spoken = settle(of_station) if of_station else None
+    if spoken is None or (of_evse and spoken.verdict.whole_station is not Stance.VETO):
+        return settle(of_evse) if of_evse else None
+    return spoken
 
 
 def _published_as(reserved: EvseStatus) -> dict[Target, EvseStatus | None]:

@@ -78,9 +78,13 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     evse_id: Annotated[str | None, Column(Role.IDENTITY, "the EvseID")] = None
     """None when the source has none for this row."""
     station_id: Annotated[str | None, Column(Role.IDENTITY, "the charging station")] = None
+    evse_number: Annotated[
+        str | None, Column(Role.ADDRESS, "which EVSE of its station: OCPP 2.x's evseId, OCPI's uid")
+    ] = None
     connector_id: Annotated[
         str | None, Column(Role.ADDRESS, "the connector; OCPP's 0 is the whole station")
     ] = None
+    """Of its EVSE where there is an `evse_number`, else of its station."""
     status: Annotated[str | None, Column(Role.STATE, "the status")] = None
     vocabulary: Annotated[str | None, Column(Role.DETAIL, "whose words this row is in")] = None
     """Overrides the source's vocabulary for this row."""
@@ -119,7 +123,7 @@ class ConnectorState(msgspec.Struct, frozen=True, gc=False):
     """The last state seen of one connector, remembered across restarts (Preparing after charging)."""
 
     connector: str
-    """station/connector as the source names them; "" where an EVSE has no connectors."""
+    """Its address: station/EVSE/connector as the source names them, each only where there is one."""
     value: str
     charging: bool
     """In a charging session (or finishing one) when last seen."""
@@ -143,6 +147,34 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fallback: EvseStatus | None = None
     """What the source's words say without what could not be read; None: nothing, or all could be read."""
     connectors: tuple[ConnectorState, ...] = ()
+    ambiguous: bool = False
+    """Two chargers may claim this identity, and they do not agree: it is never inserted."""
+
+
+class Flaw(StrEnum):
+    """What is wrong with the records of an EVSE that the source has."""
+
+    NONE = ""
+    AMBIGUOUS = "ambiguous"
+    """Two chargers may claim its identity, and they do not agree."""
+    UNUSABLE = "unusable"
+    """It is in the source, in a record that cannot be published: missing from the fleet, but not gone."""
+
+
+class Ambiguity(msgspec.Struct, frozen=True, kw_only=True):
+    """One identity, and not surely one charger."""
+
+    key: str
+    evse_id: str
+    text: str
+    """Who claims it, and where each of them stands."""
+    reason: str
+    """The same without where, which changes with every row that is added before them."""
+    origin: str
+    """Where they stand."""
+    fix: str
+    agree: bool
+    """They say the same, which is published."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -154,6 +186,8 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     origin: str = ""
     key: str = ""
     """Identity of the EVSE, where the id can be read: it is in the source, and so not gone."""
+    address: str = ""
+    """Where its EVSE stands, as in `ConnectorState`; "" where no station is named, which would fit any."""
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -191,3 +225,5 @@ class MappedFleet(msgspec.Struct, frozen=True, kw_only=True):
     """EVSEs that occurred more than once and were settled by the duplicate rule."""
     remarks: tuple[Remark, ...] = ()
     """About signs of life: what has none, and clocks that are wrong alike."""
+    ambiguous: tuple[Ambiguity, ...] = ()
+    """Identities that may be of two chargers, in the order of their ids."""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from oicp_adapter.core.model import ActionType, EvseStatus
+from oicp_adapter.core.model import ActionType, EvseStatus, Flaw
 from oicp_adapter.core.records import EvseRow, OperatorState, Presence
 
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
@@ -89,7 +89,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     held: bool
     """Hubject may show this EVSE to drivers now."""
     removal: bool
-    """The source has it no longer: "not there" is then as good as done."""
+    """The source has it no longer, or it must not be inserted: "not there" is then as good as done."""
 
     @property
     def withdraws(self) -> bool:
@@ -170,6 +170,9 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
         return readable
     if withheld or (row.first_missing is None and held_back(row, policy, now=now)):
         return Hold.HOLD if row.quarantine is not None else _as_it_is(row)
+    if _never_inserted(row) and not row.may_be_shown:
+        # Never inserted; an unanswered request about it still has to be brought to an end.
+        return EvseStatus.EVSE_NOT_FOUND if row.in_doubt_since is not None else Hold.HOLD
     if row.first_missing is None:
         withdraws = row.may_be_shown and row.desired is EvseStatus.EVSE_NOT_FOUND
         return _as_it_is(row) if withdraws and not complete else row.desired or Hold.HOLD
@@ -321,6 +324,9 @@ def _must_wait(row: EvseRow, policy: PlanPolicy, *, now: float, unkept: bool, wi
     """In doubt within settle; or `unkept`: it would be left out for want of a status, and Hubject may hold it, since a
     push of ours that got no answer or from before us."""
     since = row.in_doubt_since
+    tried = row.presence is not Presence.UNKNOWN or row.quarantine is not None
+    if _never_inserted(row) and not tried and not withheld:
+        return True  # a full load might insert it
     if unkept and (since is not None or (withheld and row.may_be_shown)):
         return True
     return since is not None and now - since < policy.settle
@@ -377,8 +383,14 @@ def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
     return _change(row, status, Kind.STATUS, row.rule)
 
 
+def _never_inserted(row: EvseRow) -> bool:
+    """Two chargers claim it: an update tells whether Hubject has it, and where it has not, that is as it should be."""
+    return row.flaw is Flaw.AMBIGUOUS and row.first_missing is None
+
+
 def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) -> Change:
-    removal = row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND)
+    leaves = row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND)
+    removal = leaves or _never_inserted(row)
     known_gone = row.presence is Presence.ABSENT and row.status is status  # it may be there as EvseNotFound
     if status is None:
         action = ActionType.DELETE

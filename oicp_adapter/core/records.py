@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from oicp_adapter.core.model import ActionType, Cause, ConnectorState, EvseStatus
+from oicp_adapter.core.model import ActionType, Cause, ConnectorState, EvseStatus, Flaw
 
 DAY = 86_400.0
 WEEK = 7 * DAY
@@ -89,6 +89,8 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Since when `desired` comes from its `cause`, staleness or something unmapped; None: from the source's words."""
     said_at: float | None = None
     """Since when the source has said `desired`, as long as it waits; None: as `changed_at`."""
+    flaw: Flaw = Flaw.NONE
+    """What is wrong with its records in the source."""
 
     @property
     def doubtful_since(self) -> float | None:

@@ -34,6 +34,8 @@ class RuleKind(StrEnum):
     """Several connectors, or the whole station, together."""
     UNMAPPED = "unmapped"
     """None: nobody knows the word."""
+    IDENTITY = "identity"
+    """None: two chargers may claim the EVSE."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -119,7 +121,7 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     reserved: EvseStatus = EvseStatus.OCCUPIED
     """What "reserved" is published as."""
     evse_id_template: str | None = None
-    """For records without EvseID: "DE*ABC*E{station_id}*{connector_id}"."""
+    """For records without EvseID: "DE*ABC*E{station_id}*{evse_number}"; `{connector_id}` is known, too."""
     heartbeat_interval: float = 900.0
     missed_heartbeats: int = 3
     """A charger without a sign of life for longer than so many intervals is offline."""

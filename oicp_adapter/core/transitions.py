@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from oicp_adapter.core.model import ActionType, Cause, Desired, EvseStatus
+from oicp_adapter.core.model import ActionType, Cause, Desired, EvseStatus, Flaw
 from oicp_adapter.core.records import UNCOUNTED, EvseRow, OperatorState, Picture, Presence, Quarantine
 
 _BETWEEN = "; "
@@ -120,6 +120,7 @@ def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> E
 
     What the source still has keeps its quarantine: it was left out because of it.
     """
+    waits = row.desired is not None and row.first_missing is None and row.flaw is not Flaw.AMBIGUOUS
     return replace(
         row,
         presence=Presence.ABSENT,
@@ -131,8 +132,8 @@ def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> E
         reassert_at=_reassert_at(row, now=now, settle=settle),
         turned_at=None,
         quarantine=None if row.first_missing is not None else row.quarantine,
-        changed_at=None if row.desired is None or row.first_missing is not None else row.changed_at,
-        said_at=None if row.desired is None or row.first_missing is not None else row.said_at,
+        changed_at=row.changed_at if waits else None,
+        said_at=row.said_at if waits else None,
     )
 
 
@@ -221,7 +222,7 @@ def observed(
     `full_doubt_since`: an unanswered full load, sent without this EVSE, may still be applied and delete it.
     """
     if row is None:
-        if desired.status is None:
+        if desired.status is None or (desired.ambiguous and absent):
             return None
         row = EvseRow(
             key=desired.key,
@@ -240,12 +241,16 @@ def observed(
     unread_since = _unread_since(row, desired, now)
     returned = desired.cause is Cause.REPORTED and desired.status is row.status and row.acknowledged
     turned_at = None if returned else row.turned_at
+    flaw = Flaw.AMBIGUOUS if desired.ambiguous else Flaw.NONE
+    # Which of two claimants' spellings it is does not matter, and Hubject need not hear of another one.
+    spelled = row.source_id if desired.ambiguous else desired.wire_id
     same = (
         row.desired is desired.status
+        and row.flaw is flaw
         and row.value == desired.value
         and row.rule == desired.rule
         and row.connectors == desired.connectors
-        and row.source_id == desired.wire_id
+        and row.source_id == spelled
         and row.cause is desired.cause
         and row.fallback is desired.fallback
         and row.unread_since == unread_since
@@ -253,12 +258,13 @@ def observed(
     )
     if same and (row.first_missing is None or desired.status is None):
         return row
-    waits = desired.status is not None and not (desired.status is row.status and row.acknowledged)
+    settled = desired.status is row.status and row.acknowledged
+    waits = desired.status is not None and not settled and not (desired.ambiguous and not row.may_be_shown)
     repeated = desired.status is row.desired and row.changed_at is not None
     return replace(
         row,
-        wire_id=row.wire_id if row.status is not None else desired.wire_id,
-        source_id=desired.wire_id,
+        wire_id=row.wire_id if row.status is not None else spelled,
+        source_id=spelled,
         desired=desired.status,
         cause=desired.cause,
         fallback=desired.fallback,
@@ -268,6 +274,7 @@ def observed(
         rule=desired.rule,
         source_time=desired.source_time,
         connectors=desired.connectors,
+        flaw=flaw,
         changed_at=(now if row.changed_at is None else row.changed_at) if waits else None,
         said_at=(row.said_at if repeated else now) if waits else None,
         first_missing=row.first_missing if desired.status is None else None,
@@ -290,8 +297,12 @@ def written(state: OperatorState, writing: str, *, now: float) -> OperatorState:
     return replace(state, writing=writing, writing_since=now)
 
 
-def missed(row: EvseRow, *, now: float, last_seen: float | None) -> EvseRow:
-    """A complete read does not have it, or says not to publish it."""
-    if row.first_missing is not None:
-        return row
-    return replace(row, first_missing=now, last_seen=last_seen)
+def missed(row: EvseRow, *, now: float, last_seen: float | None, unusable: bool = False) -> EvseRow:
+    """A complete read does not have it, or says not to publish it.
+
+    `unusable`: it is in the read, in a record that cannot be published. When that ends it is missing from then on.
+    """
+    flaw = Flaw.UNUSABLE if unusable else Flaw.NONE
+    if row.first_missing is not None and (row.flaw is flaw or unusable):
+        return row if row.flaw is flaw else replace(row, flaw=flaw)
+    return replace(row, first_missing=now, last_seen=last_seen, flaw=flaw)

@@ -12,7 +12,16 @@ import msgspec
 
 from oicp_adapter.core.ids import InvalidId, Prefix, parse_evse_id, parse_prefix
 from oicp_adapter.core.mapping import Explanation, explain_fleet
-from oicp_adapter.core.model import Cause, Desired, MappedFleet, Rejected, Remark, SourceRecord, UnmappedValue
+from oicp_adapter.core.model import (
+    Ambiguity,
+    Cause,
+    Desired,
+    MappedFleet,
+    Rejected,
+    Remark,
+    SourceRecord,
+    UnmappedValue,
+)
 from oicp_adapter.core.rules import MappingRules
 from oicp_adapter.core.verdicts import VerdictTable
 from oicp_adapter.core.vocabulary import Target, load_vocabulary
@@ -49,6 +58,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[Remark, ...]
     rejected: tuple[Rejected, ...]
     duplicates: int
+    ambiguous: tuple[Ambiguity, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +84,7 @@ def attempt(records: Sequence[SourceRecord], rules: MappingRules, *, now: float)
         remarks=fleet.remarks,
         rejected=fleet.rejected,
         duplicates=fleet.duplicates,
+        ambiguous=fleet.ambiguous,
     )
 
 
@@ -91,7 +102,9 @@ def _outcomes(fleet: MappedFleet, explained: Mapping[str, Explanation]) -> Itera
             rule=rule,
             because=reason.why,
             source=reason.source,
-            setting=hints.get(first.value, "") if first.cause is Cause.UNMAPPED else reason.rule.setting,
+            setting=hints.get(first.value, reason.rule.setting)
+            if first.cause is Cause.UNMAPPED
+            else reason.rule.setting,
             evses=len(group),
             example=first.wire_id,
         )

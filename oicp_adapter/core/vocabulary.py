@@ -93,6 +93,8 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     columns: tuple[ColumnRule, ...] = ()
     like: str = ""
     """The vocabulary whose values this one has too."""
+    whole_station: str = ""
+    """The number of an EVSE or connector that means the whole station (OCPP's 0); "": none does."""
 
 
 def vocabulary_names() -> list[str]:

@@ -14,27 +14,28 @@ from typing import Any
 
 import msgspec
 
-from oicp_adapter.core.model import Cause, ConnectorState, EvseStatus
+from oicp_adapter.core.model import Cause, ConnectorState, EvseStatus, Flaw
 from oicp_adapter.core.records import EvseRow, OperatorState, Presence, Quarantine
 from oicp_adapter.errors import LedgerUnreadable
 
 SELECT = """
 SELECT key, wire_id, presence, status, status_at, push_id, in_doubt_since, reassert_at, quarantine, withdrawn_at,
        source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing, last_seen, withheld,
-       doubted_at, turned_at, fallback, unread_since, said_at
+       doubted_at, turned_at, fallback, unread_since, said_at, flaw
 FROM evse WHERE operator_id = ?
 """
 _UPSERT = """
 INSERT OR REPLACE INTO evse (
     operator_id, key, wire_id, presence, status, status_at, push_id, in_doubt_since, reassert_at, quarantine,
     withdrawn_at, source_id, desired, cause, value, rule, source_time, connectors, changed_at, first_missing,
-    last_seen, withheld, doubted_at, turned_at, fallback, unread_since, said_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    last_seen, withheld, doubted_at, turned_at, fallback, unread_since, said_at, flaw
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _STATUS: dict[str | None, EvseStatus | None] = {None: None, **{item.value: item for item in EvseStatus}}
 _PRESENCE = {item.value: item for item in Presence}
 _CAUSE = {item.value: item for item in Cause}
+_FLAW = {item.value: item for item in Flaw}
 _connectors = msgspec.json.Decoder(tuple[ConnectorState, ...])
 _quarantine = msgspec.json.Decoder(Quarantine)
 _state = msgspec.json.Decoder(OperatorState)
@@ -82,6 +83,7 @@ def _encoded(rows: Iterable[EvseRow], operator_id: int) -> Iterator[tuple[Any, .
             row.fallback.value if row.fallback else None,
             row.unread_since,
             row.said_at,
+            row.flaw.value,
         )
 
 
@@ -123,6 +125,7 @@ def _decoded(
     fallback: str | None,
     unread_since: float | None,
     said_at: float | None,
+    flaw: str,
 ) -> EvseRow:
     return EvseRow(
         key=key,
@@ -153,6 +156,7 @@ def _decoded(
         fallback=_STATUS[fallback],
         unread_since=unread_since,
         said_at=said_at,
+        flaw=_FLAW[flaw],
     )
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
+from oicp_adapter.core.claims import PARTS
 from oicp_adapter.core.columns import COLUMNS, with_role
 from oicp_adapter.core.evse_pattern import EvsePattern, parse_evse_pattern
 from oicp_adapter.core.ids import InvalidId, parse_operator_id, parse_prefix
@@ -138,8 +139,11 @@ def _template(value: str) -> str:
         names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
     except ValueError:
         names = {""}
-    if not names or not names <= {"station_id", "connector_id"}:
-        raise ValueError('is not a template; write it like "DE*ABC*E{station_id}*{connector_id}"')
+    if not names or not names <= set(PARTS):
+        raise ValueError(
+            'is not a template; write it like "DE*ABC*E{station_id}*{connector_id}", with any of '
+            + ", ".join(f"{{{name}}}" for name in PARTS)
+        )
     return value
 
 

@@ -61,8 +61,10 @@ class SourceSettings(Table):
     """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
     names; all of them stand at the top of docs/configuration.md."""
     evse_id_template: EvseIdTemplate | None = None
-    """How to make an EvseID for records that have none, from `{station_id}` and `{connector_id}`:
-    `"DE*ABC*E{station_id}*{connector_id}"`. Without it such records are listed as refused."""
+    """How to make an EvseID for records that have none, from `{station_id}`, `{evse_number}` and `{connector_id}`:
+    `"DE*ABC*E{station_id}*{connector_id}"`. OCPP 2.x numbers connectors per EVSE and OICP has one status per EVSE:
+    `"DE*ABC*E{station_id}*{evse_number}"`. Two chargers that come out alike (separators do not count) are told, and not
+    published unless they agree. Without it such records are listed as refused."""
     time_zone: TimeZone = "UTC"
     """Of times that name no zone themselves, such as "Europe/Berlin". Where a clock change makes a local time happen
     twice or not at all, the older moment is meant."""

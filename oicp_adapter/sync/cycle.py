@@ -27,6 +27,7 @@ from oicp_adapter.core.transitions import (
     written,
 )
 from oicp_adapter.core.unusable import counted
+from oicp_adapter.core.unusable import unusable as whose
 from oicp_adapter.core.waiting import waiting
 from oicp_adapter.errors import SourceError
 from oicp_adapter.ports import Clock, Ledger, Pause, Source
@@ -205,6 +206,8 @@ class OperatorSync:
         baseline = refusal if refusal is not None and refusal.guard is Guard.BASELINE else None
         for each in (*decision.refusals, *([refusal] if refusal and not baseline else [])):
             report.refuse(each)
+        if decision.let_pass:
+            report.warnings.append((decision.let_pass, ""))
         return Preview(
             read=read,
             fleet=fleet,
@@ -312,6 +315,7 @@ class OperatorSync:
     ) -> MappedFleet:
         remembered = {key: row.connectors for key, row in work.rows.items() if row.connectors}
         fleet = self._mapper(read.records, now, remembered)
+        unusable = whose(fleet.rejected, work.rows)
         seen = observe(
             fleet,
             work.rows,
@@ -320,16 +324,17 @@ class OperatorSync:
             last_complete_at=work.state.last_complete_at,
             full_doubt_since=work.state.full_doubt_since,
             settle=self._decider.plan.settle,
+            unusable=unusable.keys,
             now=now,
         )
         work.rows = seen.rows
         report.rejected = len(fleet.rejected)
         work.rejected = 0 if work.state.baseline else never_pushed(fleet.rejected, work.rows)
+        report.warnings += [(one.text, one.fix) for one in fleet.ambiguous]
         if read.complete:
             work.state = written(work.state, read.writing, now=now)
-            work.unusable = frozenset(rejected.key for rejected in fleet.rejected if rejected.key)
-            nameless = sum(1 for rejected in fleet.rejected if not rejected.key)
-            work.state = counted(work.state, work.rows.values(), nameless, now=now)
+            work.strangers = unusable.strangers
+            work.state = counted(work.state, work.rows.values(), unusable.strangers, now=now)
         work.state = replace(
             work.state,
             last_read_at=now,
@@ -337,6 +342,7 @@ class OperatorSync:
         )
         if write:
             self._herald.mapped(fleet, seen, work, now=now)
+            work.state = self._herald.ambiguous(fleet, work, now=now)
             self._ledger.save(seen.changed, work.state, forget=seen.forgotten)
         return fleet
 

@@ -6,7 +6,7 @@ everything else goes out (P4).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from oicp_adapter.core.guards import (
@@ -20,7 +20,7 @@ from oicp_adapter.core.guards import (
 from oicp_adapter.core.mass import Steps, mass_guard
 from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
-from oicp_adapter.core.unusable import unusable_guard
+from oicp_adapter.core.unusable import let_pass, unusable_guard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,8 @@ class Decision:
     refusals: tuple[Refusal, ...]
     steps: Steps
     """What the mass guard says to the steps that staleness or something unmapped gives."""
+    let_pass: str = ""
+    """What goes out although a few unusable records speak against it."""
 
     @property
     def withheld(self) -> dict[str, str]:
@@ -61,12 +63,12 @@ class Decider:
         complete: bool,
         mode: Mode,
         allowance: Allowance,
-        unusable: Container[str] = frozenset(),
+        strangers: int = 0,
         rejected: int = 0,
     ) -> Decision:
-        """Plan, ask the guards, plan again without what they withhold. `unusable`: keys whose records are. `rejected`:
-        see `first_run_guard`.
+        """Plan, ask the guards, plan again without what they withhold. `rejected`: see `first_run_guard`.
 
+        `strangers`: records of the read that could be any EVSE's.
         The guards over withdrawals come last: what can be read of a withheld EVSE may be that it is gone.
         """
         values = list(rows.values())
@@ -101,9 +103,11 @@ class Decider:
             operator=self.operator,
         )
         unusables = unusable_guard(
-            plan, rows, state, unusable, allowed=allowance.withdrawals, operator=self.operator
+            plan, rows, state, strangers, allowed=allowance.withdrawals, operator=self.operator
         )
         if later := [refusal for refusal in (withdrawals, unusables) if refusal is not None]:
             refusals += later
             plan = planned()
-        return Decision(plan=plan, refusals=tuple(refusals), steps=steps)
+        return Decision(
+            plan=plan, refusals=tuple(refusals), steps=steps, let_pass=let_pass(plan, rows, state, strangers)
+        )

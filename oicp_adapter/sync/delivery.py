@@ -105,7 +105,7 @@ class Delivery:
             key for key, row in work.rows.items() if row.withdrawn_at is not None
         )
         decide = partial(self.decide, work, order, now=now, complete=bool(complete))
-        decision = decide()
+        decision = first = decide()
         work.state = self._herald.believed(decision.steps, work, now=now)
         resting = work.state.trouble
         if self._policy.observe:
@@ -122,6 +122,10 @@ class Delivery:
             decision = self._send(decide, work, order, report, now=now, complete=complete)
             self._settle_trouble(resting, work, report)
         report.withdrawn, report.let_turn = work.withdrawn, len(work.let_turn)
+        if first.let_pass:
+            report.warnings.append((first.let_pass, ""))
+        if complete is not None:
+            work.state = self._herald.let_pass(first.let_pass, work, now=now)
         for refusal in decision.refusals:
             report.refuse(refusal)
         self._remember(work, now=now)
@@ -146,7 +150,7 @@ class Delivery:
             complete=complete,
             mode=order.mode,
             allowance=_left(order, work),
-            unusable=work.unusable,
+            strangers=work.strangers,
             rejected=work.rejected,
         )
         work.steps = decision.steps
@@ -201,7 +205,7 @@ class Delivery:
             complete=True,
             mode=Mode.DELTA,
             allowance=NO_ALLOWANCE,
-            unusable=work.unusable,
+            strangers=work.strangers,
         ).plan
         one = [change for change in again.changes if change.kind is Kind.RESYNC][:1]
         self._publisher.publish(replace(again, changes=tuple(one)), work)

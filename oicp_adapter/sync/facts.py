@@ -21,6 +21,9 @@ from oicp_adapter.telemetry import events
 _STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL, Guard.UNUSABLE, Guard.EMPTINESS)
 """Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
 
+_WARNINGS = (events.ID_AMBIGUOUS, events.GUARD_LET_PASS)
+"""Standing warnings that `status` repeats; what else is odd has a line of its own there."""
+
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One job of the daemon. Times are RFC 3339, UTC."""
@@ -49,6 +52,14 @@ class FrozenFacts(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
     available: int
     """EVSEs that drivers see as Available, and nobody vouches for."""
+
+
+class WarningFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Something odd in the source that stops nothing, and what to do about it."""
+
+    since: str | None
+    text: str
+    fix: str
 
 
 class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +91,7 @@ class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[RefusalFacts]
     frozen: FrozenFacts | None
     """null while the mass guard withholds nothing."""
+    warnings: list[WarningFacts]
     baseline: str
     last_full_load: str | None
     full_load_due: str | None
@@ -153,6 +165,11 @@ def operator_facts(
             if (notice := state.notices.get(guard))
         ],
         frozen=_frozen(picture),
+        warnings=[
+            WarningFacts(since=time_text(notice.since), text=notice.text, fix=notice.fix)
+            for event in _WARNINGS
+            if (notice := state.notices.get(event.name))
+        ],
         baseline=_baseline(state, automatic=automatic_baseline),
         last_full_load=time_text(state.last_full_at),
         full_load_due=state.full_wanted or None,

@@ -35,6 +35,7 @@ UNDECODABLE = " cannot be decoded: "
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 """A value of the source in a text about it."""
 _SIGNATURE = 500
+_REPAIR = "repair or remove those records, see: oicp-adapter quarantine list"
 SHOWN = 5
 """Problems and ids per log line; the rest is counted."""
 
@@ -160,6 +161,42 @@ class Herald:
             )
         self._ledger.save_rejected(rejected, now=now)
         self._rejected = counted
+
+    def ambiguous(self, fleet: MappedFleet, work: Work, *, now: float) -> OperatorState:
+        """Identities that two chargers may claim: when the list changes, then daily."""
+        found = fleet.ambiguous
+        if not found:
+            return cleared(work.state, events.ID_AMBIGUOUS.name)[0]
+        texts = [one.text for one in found]
+        state, due = noticed(
+            work.state,
+            events.ID_AMBIGUOUS.name,
+            signature(tuple(f"{one.key} {one.agree}" for one in found)),
+            now=now,
+            every=DAY,
+            text="; ".join(_first(texts)),
+            fix=found[0].fix,
+        )
+        if due:
+            set_aside = sum(not one.agree for one in found)
+            work.log.emit(
+                events.ID_AMBIGUOUS,
+                count=len(found),
+                set_aside=set_aside,
+                ids=_first(texts),
+                fix=found[0].fix,
+            )
+        return state
+
+    def let_pass(self, text: str, work: Work, *, now: float) -> OperatorState:
+        """Removals that go out although a few unusable records speak against them; "" if there are none."""
+        name = events.GUARD_LET_PASS.name
+        if not text:
+            return cleared(work.state, name)[0]
+        state, due = noticed(work.state, name, _alike(text), now=now, every=DAY, text=text, fix=_REPAIR)
+        if due:
+            work.log.emit(events.GUARD_LET_PASS, text=text, fix=_REPAIR)
+        return state
 
     def refusals(self, report: CycleReport, work: Work, *, keep: bool) -> OperatorState:
         """Guards that say no: ERROR when it begins or changes, then hourly; the unknown baseline daily."""

@@ -5,13 +5,13 @@ The danger: an EVSE that a half-read snapshot does not have is not gone. Only co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from oicp_adapter.core.guards import forgettable
-from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet, Rejected
+from oicp_adapter.core.model import Cause, EvseStatus, Flaw, MappedFleet, Rejected
 from oicp_adapter.core.records import EvseRow
 from oicp_adapter.core.transitions import missed, observed
 
@@ -36,9 +36,10 @@ def observe(
     last_complete_at: float | None,
     full_doubt_since: float | None = None,
     settle: float = 0.0,
+    unusable: Container[str] = frozenset(),
     now: float,
 ) -> Observation:
-    """Merge a mapped read into the rows."""
+    """Merge a mapped read into the rows. `unusable`: keys whose records are in the read and cannot be published."""
     after: dict[str, EvseRow] = {}
     changed: list[EvseRow] = []
     forgotten: list[str] = []
@@ -64,7 +65,9 @@ def observe(
             if row.wire_id != row.source_id and (before is None or before.source_id != row.source_id):
                 respelled.append(row)
     for key, before in missing.items():
-        row = missed(before, now=now, last_seen=last_complete_at) if complete else before
+        row = before
+        if complete:
+            row = missed(before, now=now, last_seen=last_complete_at, unusable=key in unusable)
         if complete and forgettable(row, now=now):
             forgotten.append(key)
             continue
@@ -84,6 +87,8 @@ def never_pushed(rejected: Iterable[Rejected], rows: Mapping[str, EvseRow]) -> i
         row = rows.get(one.key)
         if row is not None and (row.status is not None or row.in_doubt_since is not None):
             continue
+        if row is not None and row.flaw is Flaw.AMBIGUOUS:
+            continue  # it counts as unmapped
         if one.key or one.evse_id:
             named.add(one.key or one.evse_id)
         else:

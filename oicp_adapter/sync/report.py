@@ -56,6 +56,8 @@ class CycleReport:
     why: str = ""
     """What a postponed full load waits for."""
     refusals: list[Refusal] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    """(what was found in the source, fix); nothing that fails the cycle."""
     failures: list[tuple[int, str, str]] = field(default_factory=list)
     """(exit code, what happened, fix)."""
 

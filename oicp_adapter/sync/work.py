@@ -40,8 +40,8 @@ class Work:
     log: EventLog
     rows: dict[str, EvseRow]
     state: OperatorState
-    unusable: frozenset[str] = frozenset()
-    """Keys of EVSEs that are in the source with a record that cannot be used."""
+    strangers: int = 0
+    """Records of the read that cannot be published and could be any EVSE's."""
     rejected: int = 0
     """While the baseline is unknown: EVSEs of which the source has no record that can be used, and never pushed."""
     noted: dict[str, int] | None = None

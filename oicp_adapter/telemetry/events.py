@@ -213,6 +213,20 @@ ID_SPELLING = _warning(
     "Nothing, if the change was meant.",
 )
 
+ID_AMBIGUOUS = _warning(
+    "mapping.ambiguous",
+    "Two chargers may claim one EvseID: the template made it of different addresses, or the source writes it in two "
+    "ways. Where they do not agree it is not inserted, and Unknown where Hubject shows it. Logged when the list "
+    "changes, then daily.",
+    "The line names both origins and what keeps them apart.",
+)
+
+GUARD_LET_PASS = _warning(
+    "guard.let_pass",
+    "Some records without a usable EvseID could be of EVSEs that are leaving the drivers' maps, but they are fewer "
+    "than one in a hundred of what is missing: the removals go by the other guards. Repeated daily while it lasts.",
+    "`oicp-adapter quarantine list` names the records; repair or remove them.",
+)
 GUARD_REFUSED = _error(
     "guard.refused",
     "A guard withholds changes or the full load; everything else flows. Repeated hourly while it lasts.",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oicp_adapter.core.model import ActionType, Cause, ConnectorState, EvseStatus, Rejected
+from oicp_adapter.core.model import ActionType, Cause, ConnectorState, EvseStatus, Flaw, Rejected
 from oicp_adapter.core.records import (
     EvseRow,
     IntentRecord,
@@ -123,6 +123,7 @@ rows = st.builds(
     turned_at=times,
     fallback=statuses,
     unread_since=times,
+    flaw=st.sampled_from(Flaw),
 )
 moments = st.floats(0, 4e9)
 states = st.builds(

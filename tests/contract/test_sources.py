@@ -26,9 +26,13 @@ from oicp_adapter.sources.memory import MemorySource
 NOW = 1_775_131_200.0
 
 FLEET = [
-    SourceRecord(evse_id="DE*ABC*E1", station_id="S1", status="AVAILABLE", updated_at=NOW - 60),
-    SourceRecord(evse_id="DE*ABC*E2", station_id="S1", status="CHARGING", updated_at=NOW - 3600.5),
-    SourceRecord(evse_id="DE*ABC*E3", station_id="S2", status="OUTOFORDER"),
+    SourceRecord(
+        evse_id="DE*ABC*E1", station_id="S1", evse_number="1", status="AVAILABLE", updated_at=NOW - 60
+    ),
+    SourceRecord(
+        evse_id="DE*ABC*E2", station_id="S1", evse_number="2", status="CHARGING", updated_at=NOW - 3600.5
+    ),
+    SourceRecord(evse_id="DE*ABC*E3", station_id="S2", evse_number="1", status="OUTOFORDER"),
 ]
 
 
@@ -62,7 +66,7 @@ def as_ndjson(records: list[SourceRecord]) -> str:
 
 def as_csv(records: list[SourceRecord]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["evse_id", "station_id", "status", "updated_at"])
+    writer = csv.DictWriter(text, ["evse_id", "station_id", "evse_number", "status", "updated_at"])
     writer.writeheader()
     writer.writerows(plain(record) for record in records)
     return text.getvalue()
@@ -70,7 +74,7 @@ def as_csv(records: list[SourceRecord]) -> str:
 
 def as_ocpi(records: list[SourceRecord]) -> str:
     evses = [
-        {"uid": record.evse_id, "last_updated": record.updated_at, **plain(record)} for record in records
+        {"uid": record.evse_number, "last_updated": record.updated_at, **plain(record)} for record in records
     ]
     data = [{"id": evse["station_id"], "evses": [evse]} for evse in evses]
     return json.dumps({"status_code": 1000, "data": data})

@@ -66,6 +66,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     heartbeat_interval: float = 900.0
     offline_out_of_service_after: float | None = None
     unmapped_believed_after: float | None = 43_200.0
+    template: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,7 @@ def wired(choices: Choices, world: World) -> OperatorSync:
         prefixes=tuple(map(parse_prefix, choices.prefixes)),
         heartbeat_interval=choices.heartbeat_interval,
         offline_out_of_service_after=choices.offline_out_of_service_after,
+        evse_id_template=choices.template,
     )
 
     def mapper(

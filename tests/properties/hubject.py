@@ -299,7 +299,11 @@ class Hubject:
         at_fault = [
             (index, wire, self.bad[key])
             for index, (key, (wire, status)) in enumerate(push.items())
-            if key in self.bad and not (status == "EvseNotFound" and self.bad[key].startswith(NOT_THERE))
+            if key in self.bad
+            and not (
+                (status == "EvseNotFound" or self.watch.is_removal(push))
+                and self.bad[key].startswith(NOT_THERE)
+            )
         ]
         if not at_fault:
             return None

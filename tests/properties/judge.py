@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from oicp_adapter.core.guards import Allowance
-from oicp_adapter.core.model import ActionType
+from oicp_adapter.core.model import ActionType, Flaw
 from oicp_adapter.core.records import EvseRow, Picture, Presence, PushIntent, PushRow
 from oicp_adapter.simulator.validate import StatusPush
 from tests.properties.hubject import BLAMELESS, Move, Watch, shown
@@ -50,6 +50,10 @@ class Judge(Watch, Watcher):
     """The ledger was lost beside its mark: only a person ends the unknown baseline."""
     pushed: bool = False
     """There was a push that the mark beside the ledger knows of."""
+    unusable: Callable[[], set[str]] = set
+    """Keys of EVSEs that are in the backend, in records that do not name them."""
+    claimed: Callable[[], set[str]] = set
+    """Keys that two records of the last read claim without agreeing."""
     slack: float = 12.0
     """Seconds by which clock steps may shorten a settle (A1 is about the machine's clock)."""
     runs: list[Run] = field(default_factory=lambda: [Run(0, "none")])
@@ -73,7 +77,7 @@ class Judge(Watch, Watcher):
     gone: dict[str, float] = field(default_factory=dict)
     """Key → when a request of ours took it from the drivers, without allowance."""
     removal: bool = False
-    """The push under way is one EVSE that the source has no longer."""
+    """The push under way is one EVSE that the source has no longer, or that must not be inserted."""
     before_us: set[str] = field(default_factory=set)
     """Keys that Hubject may have held before us: whoever adopts lets them go."""
     tried: set[str] = field(default_factory=set)
@@ -105,7 +109,8 @@ class Judge(Watch, Watcher):
             self._full_load(intent, picture)
             return
         rows = [picture.rows[record.key] for record in intent.records]
-        self.removal = len(rows) == 1 and rows[0].first_missing is not None
+        tried = rows[0].flaw is Flaw.AMBIGUOUS
+        self.removal = len(rows) == 1 and (rows[0].first_missing is not None or tried)
         assert len({row.presence for row in rows}) == 1, "records of different presence share a request"
         if any(row.quarantine for row in rows):
             assert len(rows) == 1, "a quarantined record shares a request"
@@ -176,6 +181,9 @@ class Judge(Watch, Watcher):
                 "P4: a fullLoad of nothing"
             )
             withdrawn |= self.known - set(push.keys)
+        if push.action == "insert":
+            claimed = self.claimed().intersection(push.keys)
+            assert not claimed, f"inserted although two chargers claim them: {sorted(claimed)}"
         self.trying = withdrawn - self.tried
         self.tried |= withdrawn
         for key in push.keys:
@@ -259,6 +267,8 @@ class Judge(Watch, Watcher):
         if move.late_by is None:
             wanted = self.wanted()
             robbed = {key for key in left if wanted.get(key) is not None and key not in self.accused}
+            if run.allowance.withdrawals is None:
+                robbed |= (left & self.unusable()) - self.accused - run.earlier
             assert not robbed, f"P4: withdrawn although the source has them: {sorted(robbed)}"
             early = {key for key in left if key not in self.accused and not self.may_go(key)}
             assert not early, f"P4: withdrawn after one snapshot: {sorted(early)}"

@@ -82,6 +82,7 @@ ODD = (
     SourceRecord(evse_id="DE*XYZ*E1", status="AVAILABLE"),
     SourceRecord(evse_id=evse(0), status="PLANNED"),
     SourceRecord(status="AVAILABLE"),
+    SourceRecord(station_id="S-nobody's", status="AVAILABLE"),
 )
 
 
@@ -232,6 +233,15 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.world.backend.odd = [
             one for one in odd if one.evse_id != evse(0) or evse(0) in self.world.backend.evses
         ]
+
+    @rule(chosen=st.one_of(st.just([]), some, some))
+    def ids_are_lost(self, chosen: list[int]) -> None:
+        """Rows without ids at known addresses, and at those of EVSEs that were never seen."""
+        self.world.backend.nameless = {self.wire(number) for number in chosen}
+
+    @rule(chosen=st.one_of(st.just([]), some, some), status=ocpi)
+    def written_in_two_ways(self, chosen: list[int], status: str) -> None:
+        self.world.backend.twins = {self.wire(number): status for number in chosen}
 
     @rule(failing=st.booleans())
     def backend_fails(self, failing: bool) -> None:

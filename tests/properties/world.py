@@ -66,6 +66,10 @@ class Backend:
     evses: dict[str, str] = field(default_factory=dict)
     """EvseID → OCPI status."""
     respelled: set[str] = field(default_factory=set)
+    twins: dict[str, str] = field(default_factory=dict)
+    """EvseID → OCPI status of a second record, which writes that EvseID with another separator."""
+    nameless: set[str] = field(default_factory=set)
+    """EvseIDs whose records have lost them; the station is still named."""
     odd: list[SourceRecord] = field(default_factory=list)
     failing: bool = False
     silent: set[str] = field(default_factory=set)
@@ -83,6 +87,8 @@ class Backend:
     """Key → (writing, time) of every complete read since it was last in one."""
     ever: set[str] = field(default_factory=set)
     """Keys that were in a read."""
+    claimed: set[str] = field(default_factory=set)
+    """Keys that two records of the last read claim without agreeing."""
 
     def read(self, now: float) -> SourceRead:
         self.boundaries.cross("read")
@@ -90,33 +96,42 @@ class Backend:
         self.heard({})
         if self.failing:
             raise SourceError("the backend does not answer")
+        seen = {wire: status for wire, status in self.evses.items() if wire not in self.hidden}
         records = [
             SourceRecord(
-                evse_id=wire.replace("*", "") if wire in self.respelled else wire,
+                evse_id=self._spelled(wire),
+                station_id=f"S-{wire}",
                 status=status,
                 last_heartbeat=now - SILENCE if wire in self.silent else None,
             )
-            for wire, status in self.evses.items()
-            if wire not in self.hidden
+            for wire, status in seen.items()
         ]
+        records += [
+            SourceRecord(evse_id=f"{wire[:-1]}*{wire[-1]}", station_id=f"T-{wire}", status=self.twins[wire])
+            for wire in seen
+            if self._is_twice(wire)
+        ]
+        self.claimed = {key_of(wire) for wire in seen if self.says(wire) is CLAIMED}
         self.writing += not self.stands
         self.last = SourceRead(
             records=records + self.odd, complete=not self.hidden, writing=str(self.writing)
         )
         self._note_missed(self.last, now)
-        self.heard({key_of(wire): self.says(wire) for wire in self.evses if wire not in self.hidden})
+        self.heard({key_of(wire): self.says(wire) for wire in seen if wire not in self.nameless})
         return self.last
 
     def _note_missed(self, read: SourceRead, now: float) -> None:
-        here = {
-            key_of(wire) for wire, word in self.evses.items() if word != "PLANNED" and wire not in self.hidden
-        }
+        here = {key_of(wire) for wire in self.evses if wire not in self.hidden and self._is_there(wire)}
         for key in here:
             self.missed.pop(key, None)
         if read.complete:
             for key in ({key_of(wire) for wire in self.evses} | self.ever) - here:
                 self.missed.setdefault(key, []).append((read.writing, now))
         self.ever |= here
+
+    def _is_there(self, wire: str) -> bool:
+        one = self.says(wire)
+        return wire in self.nameless or bool(one.unread) or one.status is not None
 
     def may_go(self, key: str, *, now: float, unchanged: float) -> bool:
         """It was missed by reads of two writings, or by one that has stood still; or the source says REMOVED."""
@@ -125,20 +140,47 @@ class Backend:
             return True
         return reads[-1][0] != reads[0][0] or now - reads[0][1] >= unchanged
 
+    def _spelled(self, wire: str) -> str | None:
+        if wire in self.nameless:
+            return None
+        return wire.replace("*", "") if wire in self.respelled else wire
+
+    def _is_twice(self, wire: str) -> bool:
+        return wire in self.twins and wire not in self.nameless
+
     def says(self, wire: str) -> Said:
-        """What it says of one EVSE."""
-        word = self.evses[wire]
-        readable = None if word == "KAPUTT" else OCPI[word]
-        if wire in self.silent and word not in ("REMOVED", "PLANNED"):
-            return Said(readable, "silent")
-        return Said(readable, "unmapped" if word == "KAPUTT" else "")
+        """What it says of one EVSE. What is not there claims nothing from another record that is."""
+        said = [_said(self.evses[wire], silent=wire in self.silent)]
+        if self._is_twice(wire):
+            said.append(_said(self.twins[wire], silent=False))
+        present = [one for one in said if one.unread or one.status not in (None, "EvseNotFound")]
+        if len({"Unknown" if one.unread else one.status for one in present}) > 1:
+            return CLAIMED
+        return (present or said)[-1]  # of two that agree the one whose spelling comes first
 
     def wanted(self) -> dict[str, str | None]:
         """Key → the status Hubject should show; None: nothing, or EvseNotFound."""
         found = {
-            key_of(wire): "Unknown" if (one := self.says(wire)).unread else one.status for wire in self.evses
+            key_of(wire): "Unknown" if (one := self.says(wire)).unread else one.status
+            for wire in self.evses
+            if wire not in self.nameless
         }
         return {key: None if status == "EvseNotFound" else status for key, status in found.items()}
+
+    def unusable(self) -> set[str]:
+        """Keys of EVSEs that are in the backend, in records that do not name them."""
+        return {key_of(wire) for wire in self.nameless if wire in self.evses}
+
+
+CLAIMED = Said(None, "unmapped")
+"""Two records that do not agree."""
+
+
+def _said(word: str, *, silent: bool) -> Said:
+    readable = None if word == "KAPUTT" else OCPI[word]
+    if silent and word not in ("REMOVED", "PLANNED"):
+        return Said(readable, "silent")
+    return Said(readable, "unmapped" if word == "KAPUTT" else "")
 
 
 class _Events:
@@ -201,6 +243,8 @@ class World:
             allowance=lambda: self.judge.run.allowance,
         )
         self.backend.heard = self.mass.read
+        self.judge.unusable = self.backend.unusable
+        self.judge.claimed = lambda: self.backend.claimed
         self.hubject = Hubject(
             clock=self.clock,
             boundaries=self.boundaries,
@@ -351,7 +395,11 @@ class World:
             return
         if report.duration >= DeliveryPolicy.search_for:
             return  # the search for records at fault ended with its time; the next cycle goes on
-        seen = {key_of(str(record.evse_id)) for record in read.records if record not in self.backend.odd}
+        seen = {
+            key_of(record.evse_id)
+            for record in read.records
+            if record.evse_id and record not in self.backend.odd
+        }
         self.diverging(only=seen, removals=False)
 
     def diverging(self, *, only: set[str] | None = None, removals: bool = True) -> None:
@@ -373,6 +421,8 @@ class World:
             if target is None and (not removals or self.choices.missing is Missing.KEEP):
                 continue
             held = truth.get(key, "EvseNotFound")
+            if key in self.backend.claimed and held == "EvseNotFound":
+                continue  # never inserted, nor brought back
             assert held == (target or "EvseNotFound"), f"P1: {key} is {held}, should be {target}: {row}"
 
     # the end
@@ -419,6 +469,8 @@ class World:
     def person(self) -> None:
         """Somebody repairs the source and allows the rest: Hubject holds exactly what the backend says."""
         self.backend.silent.clear()
+        self.backend.twins.clear()
+        self.backend.nameless.clear()
         for wire, status in self.backend.evses.items():
             if status == "KAPUTT":
                 self.backend.evses[wire] = "AVAILABLE"

@@ -109,3 +109,9 @@ def test_a_situation_in_the_field(situation: dict[str, Any], backwards: bool) ->
     assert set(hints) == set(situation.get("unmapped", {}))
     assert all(part in hints[value] for value, part in situation.get("unmapped", {}).items())
     assert fleet.duplicates == situation.get("duplicates", 0)
+
+    doubtful = situation.get("ambiguous", [])
+    assert len(fleet.ambiguous) == len(doubtful)
+    assert all(any(part in one.text for one in fleet.ambiguous) for part in doubtful)
+    unsure = {evse for evse, one in fleet.desired.items() if one.ambiguous}
+    assert unsure == {key(evse) for evse in situation.get("unsure", [])}

@@ -53,6 +53,7 @@ def test_one_record_per_evse_bare_or_in_an_envelope(wrap: Any) -> None:
     assert found.records[1] == SourceRecord(
         evse_id="DE*ABC*E2",
         station_id="LOC1",
+        evse_number="2",
         status="CHARGING",
         updated_at=1775131200.0,
         origin="location LOC1, EVSE 2",

@@ -8,3 +8,5 @@ ALTER TABLE evse ADD COLUMN fallback TEXT;
 ALTER TABLE evse ADD COLUMN unread_since REAL;
 -- Since when the source has said `desired`, while that waits; changed_at is since when Hubject has been behind.
 ALTER TABLE evse ADD COLUMN said_at REAL;
+-- What is wrong with its records in the source ("ambiguous", "unusable"); "": nothing.
+ALTER TABLE evse ADD COLUMN flaw TEXT NOT NULL DEFAULT '';

@@ -14,7 +14,7 @@ from oicp_adapter.sources.formats.envelope import Outcome, require_ocpi_success
 from oicp_adapter.sources.formats.json_records import RecordDecoder, decode_json
 from oicp_adapter.sources.formats.values import Scalar
 
-_NAMES = ("evse_id", "station_id", "status", "updated_at")
+_NAMES = ("evse_id", "station_id", "evse_number", "status", "updated_at")
 
 
 class _Envelope(Outcome):
@@ -35,7 +35,7 @@ class _Evse(msgspec.Struct, gc=False):
 
 
 class OcpiLocations:
-    """Reads OCPI Locations: station_id is the location's id, connector_id stays None."""
+    """Reads OCPI Locations: station_id is the location's id, evse_number the EVSE's uid; connector_id stays None."""
 
     def __init__(self) -> None:
         self._locations = RecordDecoder(_Location)
@@ -48,7 +48,7 @@ class OcpiLocations:
             for number, raw in enumerate(location.evses or (), 1):
                 evse = self._evses.one(raw, into, origin=f"location {location.id}, EVSE no. {number}")
                 if evse is not None:
-                    values = (evse.evse_id, location.id, evse.status, evse.last_updated)
+                    values = (evse.evse_id, location.id, evse.uid, evse.status, evse.last_updated)
                     into.add(_NAMES, values, f"location {location.id}, EVSE {evse.uid}")
 
 
