@@ -179,9 +179,10 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
     fix = f"`oicp-adapter plan {key}` lists each with its setting"
     if fleet.rejected:
         problems.append(f"{len(fleet.rejected)} not publishable, first: {fleet.rejected[0].reason}")
-    agreeing = [one for one in fleet.ambiguous if one.agree]
-    if agreeing:
-        problems.append(f"{len(agreeing)} EvseIDs with two claimants, first: {agreeing[0].text}")
+    if fleet.ambiguous:
+        problems.append(
+            f"{len(fleet.ambiguous)} EvseIDs with two claimants, first: {fleet.ambiguous[0].text}"
+        )
     return Finding(
         operator=key,
         what="mapping",
