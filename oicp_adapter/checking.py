@@ -128,6 +128,10 @@ def _certificate(wiring: Wiring, key: str) -> list[Finding]:
 def _ledger(wiring: Wiring, key: str) -> list[Finding]:
     if not wiring.has_ledger():
         wiring.verify_ledger_place()
+        if wiring.lost_ledger(key):
+            text = "none, but the mark beside it tells of pushes: it was lost, and a person ends the unknown baseline"
+            fix = "if it was moved, put it back before the first run"
+            return [Finding(operator=key, what="ledger", verdict="warning", text=text, fix=fix)]
         text = "none yet: the first run makes it, and begins with an unknown baseline"
         return [Finding(operator=key, what="ledger", verdict="ok", text=text)]
     text = f"{len(wiring.ledger(key).load().rows)} EVSEs known"

@@ -187,6 +187,10 @@ class Wiring:
             ledger = self.store.operator(base_url(self.settings), operator_id.key)
             return ledger.forget(entry)
 
+    def lost_ledger(self, key: str) -> bool:
+        """Whether there is none, but a mark of one in which the operator had pushes."""
+        return not self.has_ledger() and self._mark(key).read().push > 0
+
     def verify_ledger_place(self) -> None:
         """Raises LedgerNotWritable if the first run could not make the ledger."""
         verify_place(self._path)

@@ -112,6 +112,8 @@ def test_a_lost_ledger_beside_an_export_of_little_or_nothing_deletes_nothing_by_
     elif mark == "of an older version":
         noted.write_text(f'{{"{house.simulator.base_url}": 3}}')
     export.write_text("".join(lines[: rows + 1]))
+    checked = says(house, "check").output
+    assert ("it was lost" in checked) is (mark != "lost too"), checked
     if mark == "lost too" and rows:
         return  # a first run like any other
     for words in (("plan",), ("sync",), ("resync", "slb"), ("resync", "slb", "--adopt", "10")):
