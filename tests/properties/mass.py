@@ -104,7 +104,7 @@ class MassJudge(Watcher):
         account = {
             key
             for key, at in self.turned.items()
-            if self.clock.true - at < DAY - self.slack and key in rows and _is_shown(rows[key])
+            if self.clock.true - at < DAY - self.slack and key in rows and _has_turned(rows[key])
         }
         mass = account | self.counted
         assert not self.counted or len(mass) <= limit, (
@@ -169,6 +169,11 @@ class MassJudge(Watcher):
     def _believed_for_sure(self, key: str) -> bool:
         cause, since = self.since[key]
         return self._believed(key, (cause, since + 2 * self.slack))
+
+
+def _has_turned(row: EvseRow) -> bool:
+    """Drivers see it as Unknown, or may: a full load does not name what it brings back to the status before."""
+    return _is_shown(row) and (row.status == "Unknown" or row.in_doubt_since is not None)
 
 
 def _is_shown(row: EvseRow) -> bool:
