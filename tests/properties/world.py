@@ -471,6 +471,7 @@ class World:
         self.backend.silent.clear()
         self.backend.twins.clear()
         self.backend.nameless.clear()
+        self.backend.odd.clear()  # a first run that has more of them than EVSEs is refused
         for wire, status in self.backend.evses.items():
             if status == "KAPUTT":
                 self.backend.evses[wire] = "AVAILABLE"
