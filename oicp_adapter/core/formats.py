@@ -22,6 +22,7 @@ class FileFormat(StrEnum):
     NDJSON = "ndjson", ".ndjson", ".jsonl"
     CSV = "csv", ".csv"
     OCPI_LOCATIONS = "ocpi-locations"
+    OICP = "oicp"
 
     @classmethod
     def of_suffix(cls, suffix: str) -> FileFormat | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import string
 from collections.abc import Callable
@@ -147,6 +148,14 @@ def _template(value: str) -> str:
     return value
 
 
+def _encoding(value: str) -> str:
+    try:
+        codecs.lookup(value)
+    except LookupError:
+        raise ValueError('is not an encoding; write it like "cp1252" or "utf-16"') from None
+    return value
+
+
 def _time_format(value: str) -> str:
     probe = datetime(2031, 11, 28, 17, tzinfo=UTC)
     try:
@@ -254,6 +263,7 @@ VocabularyName: TypeAlias = Annotated[str, AfterValidator(_vocabulary), Kind("vo
 TargetText: TypeAlias = Annotated[Target, PlainValidator(_target)]
 FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
 EvseIdTemplate: TypeAlias = Annotated[str, AfterValidator(_template), Kind("template")]
+Encoding: TypeAlias = Annotated[str, AfterValidator(_encoding), Kind("encoding")]
 TimeFormats: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_time_format)], ...],
     BeforeValidator(_as_list),

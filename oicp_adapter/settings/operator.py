@@ -18,6 +18,7 @@ from oicp_adapter.core.rules import MappingRules, OverrideRule
 from oicp_adapter.core.vocabulary import Target
 from oicp_adapter.settings.fields import (
     Duration,
+    Encoding,
     EvseIdTemplate,
     EvsePatterns,
     FieldName,
@@ -50,8 +51,9 @@ class SourceSettings(Table):
     path: FilePath = Field(examples=["fleet.json"])
     """The file; a name ending in `.gz` is unpacked. Relative to the directory of the configuration file."""
     format: FileFormat = FileFormat.AUTO
-    """`auto` goes by the suffix (.json, .ndjson, .jsonl, .csv, each also with .gz); `ocpi-locations` are OCPI 2.1.1
-    or 2.2.1 Location objects, bare or in an OCPI envelope."""
+    """`auto` goes by the suffix (.json, .ndjson, .jsonl, .csv, each also with .gz); `ocpi-locations` are OCPI
+    Location objects (2.1.1 to 2.3.0), bare, in an answer, in `items`, or one a line; `oicp` is what is pushed to
+    Hubject or pulled from it."""
     vocabulary: VocabularyName = Field(examples=["ocpi"])
     """Whose words the states are in, for records that name none. There is no default: the same word means different
     things in different systems."""
@@ -60,6 +62,16 @@ class SourceSettings(Table):
     ] = Field(default={})
     """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
     names; all of them stand at the top of docs/configuration.md."""
+    records: Annotated[str, Field(min_length=1)] | None = None
+    """Where the records of a JSON document are, as a JMESPath expression: `"stations[].outlets[]"`. A field may then
+    begin with `^`, for what the record lies in: `station_id = "^.id"`. Default: an array at the top, or under `evses`,
+    `data` or `records`."""
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    """Between the columns of a CSV file. Default: the one that finds most columns in the header."""
+    header_row: Whole | None = Field(default=None, ge=1)
+    """The line of a CSV file that names the columns, from 1. Default: the first of the first 30 that can be one."""
+    encoding: Encoding = "utf-8"
+    """How the file's characters are written: "utf-8", "utf-16", "cp1252" (Windows), "latin-1"."""
     evse_id_template: EvseIdTemplate | None = None
     """How to make an EvseID for records that have none, from `{station_id}`, `{evse_number}` and `{connector_id}`:
     `"DE*ABC*E{station_id}*{connector_id}"`. OCPP 2.x numbers connectors per EVSE and OICP has one status per EVSE:

@@ -22,13 +22,15 @@ from oicp_adapter.core.model import SourceRead
 from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import Cells, Collected, source_names
+from oicp_adapter.sources.formats.nested import NestedRows
 from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
+from oicp_adapter.sources.formats.oicp_records import OicpRecords
 from oicp_adapter.sources.formats.rows_csv import CsvRows
 from oicp_adapter.sources.formats.rows_json import JsonRows
 
 _LINE_FORMATS = (FileFormat.NDJSON, FileFormat.CSV)
 Parser: TypeAlias = Callable[[bytes, Collected], None]
-_NOT_UTF8 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\x1f\x8b")  # the last one is gzip
+_UTF16, _GZIP = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), b"\x1f\x8b"
 ERROR = 1000
 """Characters of an error: a path, and the columns of a wide file."""
 _CUT = "look at the job that writes it: it should write beside the file and rename it into place"
@@ -43,6 +45,14 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str] = {}
     """Our field name → the file's column or member (`status = "ChargerState"`); JSON members may be dotted
     paths. Fields not named here are looked for under our own names; "" leaves a field unread."""
+    records: str | None = None
+    """Where the records of a JSON document are (JMESPath)."""
+    delimiter: str | None = None
+    """Of CSV; None: the one that finds most columns."""
+    header_row: int | None = None
+    """The line of CSV's header, from 1; None: it is found."""
+    encoding: str = "utf-8"
+    """As Python names it."""
     cells: Cells = Cells()
     """How its values are written."""
     max_age: float | None = None
@@ -57,7 +67,8 @@ class FileSource:
         self._max_age = options.max_age
         self._cells = options.cells
         self._format = _format_of(options)
-        self._parse = _parser(self._format, options.fields)
+        self._encoding = _codec(options.encoding)
+        self._parse = _parser(self._format, options)
 
     def read(self, now: float) -> SourceRead:
         """Read every record. Raises SourceError if the file cannot be read or is not of its format."""
@@ -120,9 +131,7 @@ class FileSource:
                 into.incomplete("the gzip data ends too early")
         if not data or data.isspace():
             raise SourceError("is empty", hint=_CUT)
-        if data.startswith(_NOT_UTF8):
-            raise SourceError("is not UTF-8 text", hint="write it as UTF-8; a packed file must end in .gz")
-        data = data.removeprefix(codecs.BOM_UTF8)
+        data = self._as_utf8(data).removeprefix(codecs.BOM_UTF8)
         if self._format in _LINE_FORMATS and not data.endswith(b"\n"):
             # The last line may be cut inside a value: DE*ABC*E1 may have been DE*ABC*E100.
             into.incomplete("the last line has no line end, it may be cut and is not used")
@@ -130,6 +139,32 @@ class FileSource:
             if not data or data.isspace():
                 raise SourceError("has no whole line", hint=_CUT)
         return data
+
+    def _as_utf8(self, data: bytes) -> bytes:
+        if data.startswith(_GZIP):
+            raise SourceError("is packed with gzip", hint="a packed file must end in .gz")
+        if self._encoding == "utf-8":
+            if data.startswith(_UTF16):
+                raise SourceError(
+                    "is UTF-16 text", hint='set source.encoding = "utf-16", or write it as UTF-8'
+                )
+            return data
+        try:
+            return data.decode(self._encoding).encode()
+        except UnicodeError as error:
+            raise SourceError(
+                f"is not {self._encoding} text: {getattr(error, 'reason', error)}",
+                hint="correct source.encoding, or look at the job that writes it: the file may be cut",
+            ) from error
+
+
+def _codec(name: str) -> str:
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise ConfigurationError(
+            f"source.encoding: there is no encoding {name!r}", hint='write it like "cp1252" or "utf-16"'
+        ) from None
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:
@@ -171,37 +206,61 @@ def _format_of(options: FileOptions) -> FileFormat:
     return told
 
 
-def _parser(kind: FileFormat, fields: Mapping[str, str]) -> Parser:
-    return _READERS[kind](fields)
+def _parser(kind: FileFormat, options: FileOptions) -> Parser:
+    reader = _READERS[kind]
+    for name in ("fields", "records", "delimiter", "header_row"):
+        if getattr(options, name) and name not in reader.options:
+            able = ", ".join(one.value for one, other in _READERS.items() if name in other.options)
+            raise ConfigurationError(
+                f"source.{name} has no meaning with format {kind.value}", hint=f"remove it; it is for {able}"
+            )
+    return reader.make(options)
 
 
-def _csv(fields: Mapping[str, str]) -> Parser:
-    return CsvRows(source_names(fields), required=fields).read
+def _csv(options: FileOptions) -> Parser:
+    names = source_names(options.fields)
+    given = {"delimiter": options.delimiter, "header_row": options.header_row}
+    return CsvRows(names, required=options.fields, **given).read  # type: ignore[arg-type]
 
 
-def _json(fields: Mapping[str, str]) -> Parser:
-    return JsonRows(source_names(fields)).read_json
+def _json(options: FileOptions) -> Parser:
+    names = source_names(options.fields)
+    return (
+        NestedRows(names, records=options.records).read_json if options.records else JsonRows(names).read_json
+    )
 
 
-def _ndjson(fields: Mapping[str, str]) -> Parser:
-    return JsonRows(source_names(fields)).read_ndjson
+def _ndjson(options: FileOptions) -> Parser:
+    names = source_names(options.fields)
+    return (
+        NestedRows(names, records=options.records).read_ndjson
+        if options.records
+        else JsonRows(names).read_ndjson
+    )
 
 
-def _ocpi_locations(fields: Mapping[str, str]) -> Parser:
-    source_names(fields)
-    if fields:
-        raise ConfigurationError(
-            "source.fields has no meaning with format ocpi-locations",
-            hint="remove fields; OCPI fixes the names. For other JSON use format json",
-        )
-    return OcpiLocations().read
+def _ocpi_locations(options: FileOptions) -> Parser:
+    source_names(options.fields)  # refuses what is no field of ours
+    return OcpiLocations(options.fields, records=options.records).read
 
 
-_READERS: Mapping[FileFormat, Callable[[Mapping[str, str]], Parser]] = {
-    FileFormat.CSV: _csv,
-    FileFormat.JSON: _json,
-    FileFormat.NDJSON: _ndjson,
-    FileFormat.OCPI_LOCATIONS: _ocpi_locations,
+def _oicp(_: FileOptions) -> Parser:
+    return OicpRecords().read
+
+
+class _Reader(msgspec.Struct, frozen=True):
+    """How a format is read, and which options mean something to it."""
+
+    make: Callable[[FileOptions], Parser]
+    options: tuple[str, ...]
+
+
+_READERS: Mapping[FileFormat, _Reader] = {
+    FileFormat.CSV: _Reader(_csv, ("fields", "delimiter", "header_row")),
+    FileFormat.JSON: _Reader(_json, ("fields", "records")),
+    FileFormat.NDJSON: _Reader(_ndjson, ("fields", "records")),
+    FileFormat.OCPI_LOCATIONS: _Reader(_ocpi_locations, ("fields", "records")),
+    FileFormat.OICP: _Reader(_oicp, ()),
 }
 
 

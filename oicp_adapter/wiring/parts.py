@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
 
+import msgspec
 from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.formats import FileFormat
@@ -117,8 +118,12 @@ def fleet_file(
     path: Path, *, kind: FileFormat, fields: Mapping[str, str], operator: OperatorSettings | None = None
 ) -> FileSource:
     """A fleet file that is nobody's source, for trying a mapping on it; `operator`: whose source it is like."""
-    cells = Cells() if operator is None else cells_of(operator)
-    return FileSource(FileOptions(path=path, format=kind, fields=fields, cells=cells))
+    if operator is None:
+        return FileSource(FileOptions(path=path, format=kind, fields=fields))
+    options = msgspec.structs.replace(
+        file_options(operator), path=path, format=kind, fields=fields, max_age=None
+    )
+    return FileSource(options)
 
 
 def fleet_text(array: bytes, *, operator: OperatorSettings | None = None) -> SourceRead:
@@ -153,14 +158,21 @@ def cells_of(operator: OperatorSettings) -> Cells:
 
 def source_of(operator: OperatorSettings) -> Source:
     """Where the operator's records come from."""
-    return FileSource(
-        FileOptions(
-            path=operator.source.path,
-            format=operator.source.format,
-            fields=operator.source.fields,
-            cells=cells_of(operator),
-            max_age=operator.source.max_age,
-        )
+    return FileSource(file_options(operator))
+
+
+def file_options(operator: OperatorSettings) -> FileOptions:
+    """How the operator's file is read."""
+    return FileOptions(
+        path=operator.source.path,
+        format=operator.source.format,
+        fields=operator.source.fields,
+        records=operator.source.records,
+        delimiter=operator.source.delimiter,
+        header_row=operator.source.header_row,
+        encoding=operator.source.encoding,
+        cells=cells_of(operator),
+        max_age=operator.source.max_age,
     )
 
 

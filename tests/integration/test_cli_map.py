@@ -226,3 +226,25 @@ def test_several_operators_need_a_name(config: str) -> None:
     assert result.exit_code == 2
     assert "--operator: one, two" in result.stderr
     assert outcome("AVAILABLE", "--config", config, "--operator", "two")["rule"] == "ocpi AVAILABLE"
+
+
+def test_a_register_as_a_spreadsheet_exports_it_is_read_by_the_settings(tmp_path: Path) -> None:
+    # Text above the header, bars between the columns, Windows' umlauts: it took a converter.
+    config = tmp_path / "adapter.toml"
+    config.write_text(
+        CONFIGURATION.replace(
+            'source = { type = "file", path = "one.csv", vocabulary = "ocpp1.6", fields = { status = "State" } }',
+            'source = { type = "file", path = "one.csv", vocabulary = "ocpp1.6", delimiter = "|", header_row = 3, '
+            'encoding = "cp1252", fields = { evse_id = "S\u00e4ule", status = "State" } }',
+        ),
+        encoding="utf-8",
+    )
+    register = "Stand|evse_id|State\n28.11.2026|1|Available\nS\u00e4ule|Ort|State\nDE*ABC*E1|K\u00f6ln, West|Charging\n"
+    (tmp_path / "one.csv").write_bytes(register.encode("cp1252"))
+    found = outcome("--file", "one.csv", "--config", str(config))
+    assert (found["status"], found["example"]) == ("Occupied", "DE*ABC*E1")
+    wrong = config.read_text(encoding="utf-8").replace("header_row = 3", "header_row = 2")
+    config.write_text(wrong, encoding="utf-8")
+    result = run("--file", "one.csv", "--config", str(config))
+    assert result.exit_code == 5
+    assert "28.11.2026" in result.stderr

@@ -51,6 +51,8 @@ OPERATOR, RULE = "slb", "one"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ELSEWHERE = {
     "operators.KEY.source.type": "there is one kind",
+    "operators.KEY.source.delimiter": "of CSV only: tests/integration/test_cli_map.py",
+    "operators.KEY.source.header_row": "of CSV only: tests/integration/test_cli_map.py",
     "daemon.grace": "`run` gives it to the daemon: tests/acceptance/test_signals.py",
 }
 
@@ -133,6 +135,8 @@ SETTINGS: list[tuple[str, object, Places]] = [
         "{station_id}",
         {"MappingRules.evse_id_template": "{station_id}"},
     ),
+    ("operators.KEY.source.records", "data[]", {"FileOptions.records": "data[]"}),
+    ("operators.KEY.source.encoding", "cp1252", {"FileOptions.encoding": "cp1252"}),
     ("operators.KEY.source.time_zone", "Europe/Berlin", {"TimeForms.zone": "Europe/Berlin"}),
     ("operators.KEY.source.time_format", "%d.%m.%Y %H:%M", {"TimeForms.formats": ("%d.%m.%Y %H:%M",)}),
     ("operators.KEY.source.empty_values", ["nil"], {"Cells.empty": ("nil",)}),

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead, SourceRecord
+from oicp_adapter.core.text import harmless
 from oicp_adapter.errors import SourceError
 from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import TIME_FIELDS
 
 EMPTY = {word.casefold() for word in EMPTY_VALUES}
 texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).filter(
-    lambda text: text == text.strip() and text.casefold() not in EMPTY
+    lambda text: text == text.strip() == harmless(text) and text.casefold() not in EMPTY
 )
 times = st.integers(min_value=1263 * 10**9, max_value=4 * 10**12).map(
     lambda milliseconds: milliseconds / 1000

@@ -30,7 +30,7 @@ LOCATION: dict[str, Any] = {"id": "LOC1", "name": "Straße", "evses": [evse(1), 
 def read(document: object) -> SourceRead:
     into = Collected()
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    OcpiLocations().read(data, into)
+    OcpiLocations({}).read(data, into)
     return into.result()
 
 
@@ -74,9 +74,9 @@ def test_an_envelope_that_reports_a_failure_is_a_failed_read(code: object, data:
     [
         {"status_code": 1000},
         {"status_code": 1000, "data": None},
-        {"status_code": 1000, "data": LOCATION},
-        {"items": [LOCATION], "next": "abc"},
-        LOCATION,
+        {"status_code": 1000, "items": [LOCATION]},
+        {"id": "L1"},
+        {"items": None, "next": "abc"},
     ],
 )
 def test_an_envelope_without_a_list_is_a_failed_read(envelope: object) -> None:

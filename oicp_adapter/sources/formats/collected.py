@@ -6,7 +6,7 @@ from Hubject. So whatever cannot be decoded is counted here, and one such row ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -133,6 +133,15 @@ def source_names(fields: Mapping[str, str]) -> dict[str, str]:
             )
     names = {ours: fields.get(ours, ours) for ours in COLUMNS}
     return {ours: theirs for ours, theirs in names.items() if theirs}
+
+
+def require_useful(into: Collected, *, found: Callable[[], Iterable[str]]) -> None:
+    """Raise SourceError if there are records and none has a value that names an EVSE, or a state. `found`: what there
+    is instead."""
+    for group in (ID_FIELDS, STATE_FIELDS):
+        said = any(getattr(record, name) is not None for record in into.records for name in group)
+        if into.records and not said:
+            raise useless(group, what="no record has a value", found=found())
 
 
 def useless(group: Sequence[str], *, what: str, found: Iterable[str]) -> SourceError:

@@ -1,13 +1,15 @@
-"""Flat records in CSV: a header line, then one record per row; `,` `;` or tab, as the header has it.
+"""Flat records in CSV: a header line, then one record per row; `,` `;` `|` or tab, as the header has it.
 
-The danger: a lost quote swallows the rows behind it, a shifted row reads a status from the wrong column. So
-quotes are checked strictly, and a row with more or fewer columns than the header is not used.
+The header may stand below some lines of text, and Excel's `sep=;` above it. The danger: a lost quote swallows the rows
+behind it, a shifted row reads a status from the wrong column. So quotes are checked strictly, and a row with more or
+fewer columns than the header is not used.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 
@@ -15,34 +17,67 @@ from oicp_adapter.errors import SourceError
 from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Collected, useless
 from oicp_adapter.sources.formats.values import is_utf8, readable
 
+DELIMITERS = ",;\t|"
+LONGEST_PREAMBLE = 30
+"""Lines in which the header is looked for; registers have up to ten lines of text above it."""
+_SEP = re.compile(r"sep=(.)\r?\n\Z", re.IGNORECASE)
+
 
 class CsvRows:
-    """Reads CSV. `names`: ours → the header's. The columns of the fields `required` (ours) must be there."""
+    """Reads CSV. `names`: ours → the header's. The columns of the fields `required` (ours) must be there.
 
-    def __init__(self, names: Mapping[str, str], *, required: Iterable[str]) -> None:
+    `delimiter`: None: the one that finds most columns. `header_row`: the header's line, from 1; None: the first line
+    that can be one.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        *,
+        required: Iterable[str],
+        delimiter: str | None = None,
+        header_row: int | None = None,
+    ) -> None:
         self._names = names
         self._required = required
+        self._delimiter = delimiter
+        self._header_row = header_row
 
     def read(self, data: bytes, into: Collected) -> None:
         """Collect the rows. `data` must end with a newline. Raises SourceError for an unusable header."""
         # Bytes that are not UTF-8 become lone surrogates, which only the row that uses them pays for.
         text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
-        header, delimiter = _header(text.readline())
-        try:
-            columns = self._columns(header)
-        except SourceError as error:
-            if all(map(is_utf8, header)):
-                raise
-            raise SourceError(
-                f"the header is not UTF-8 text; {readable(error.message)}", hint="save the export as UTF-8"
-            ) from error
+        before, header, columns, delimiter = self._find_header(text)
         names = tuple(columns)
         values = itemgetter(*columns.values())  # at least two columns: an id and a state
-        for line, row in _rows(text, delimiter, into):
+        for line, row in _rows(text, delimiter, into, before=before):
             if len(row) == len(header):
                 into.add(names, values(row), f"line {line}")
             else:
                 into.undecodable(f"line {line}", f"{len(row)} columns, the header has {len(header)}")
+
+    def _find_header(self, text: io.TextIOWrapper) -> tuple[int, list[str], dict[str, int], str]:
+        """The header's line number, its columns, ours among them, and the delimiter. Raises SourceError."""
+        delimiter, first_error = self._delimiter, None
+        for number in range(1, (self._header_row or LONGEST_PREAMBLE) + 1):
+            line = text.readline()
+            if not line:
+                break
+            if number == 1 and (said := _SEP.match(line)):
+                delimiter = self._delimiter or said[1]
+                continue
+            if self._header_row not in (None, number):
+                continue
+            header, found = _header(line, delimiter)
+            try:
+                return number, header, self._columns(header), found
+            except SourceError as error:
+                # If no line will do, the first one was the header, and what is wrong with it is the answer.
+                first_error = first_error or _readable_error(header, error)
+        raise first_error or SourceError(
+            f"there is no line {self._header_row}" if self._header_row else "there is no header",
+            hint="correct source.header_row, or the export that writes the file",
+        )
 
     def _columns(self, header: list[str]) -> dict[str, int]:
         shown = ", ".join(header)
@@ -65,10 +100,19 @@ class CsvRows:
         return columns
 
 
-def _header(line: str) -> tuple[list[str], str]:
-    """The column names and the delimiter: the one that finds most columns."""
+def _readable_error(header: list[str], error: SourceError) -> SourceError:
+    if all(map(is_utf8, header)):
+        return error
+    return SourceError(
+        f"the header is not UTF-8 text; {readable(error.message)}",
+        hint='save the export as UTF-8, or say what it is, like source.encoding = "cp1252"',
+    )
+
+
+def _header(line: str, given: str | None) -> tuple[list[str], str]:
+    """The column names and the delimiter: the one that is given, or else finds most columns."""
     found: dict[str, list[str]] = {}
-    for delimiter in ",;\t":
+    for delimiter in given or DELIMITERS:
         try:
             found[delimiter] = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
         except (csv.Error, StopIteration):
@@ -77,11 +121,13 @@ def _header(line: str) -> tuple[list[str], str]:
     return found[best], best
 
 
-def _rows(text: io.TextIOWrapper, delimiter: str, into: Collected) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+    text: io.TextIOWrapper, delimiter: str, into: Collected, *, before: int
+) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with the line it begins on."""
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     while True:
-        line = reader.line_num + 2  # the header was line 1
+        line = reader.line_num + before + 1
         try:
             row = next(reader)
         except StopIteration:

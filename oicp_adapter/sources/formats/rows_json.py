@@ -6,14 +6,14 @@ Members may lie deeper: `fields = { evse_id = "evse.id" }`. Other members are sk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Collected, useless
+from oicp_adapter.sources.formats.collected import Collected, require_useful
 from oicp_adapter.sources.formats.envelope import Outcome, require_success
 from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
 from oicp_adapter.sources.formats.values import Scalar
@@ -49,12 +49,12 @@ class JsonRows:
         """Collect the records of a JSON document. Raises SourceError if it is not a whole one."""
         array = _array_in(data, into) if data.lstrip()[:1] == b"{" else data
         self._collect(self._decoder.array(array, into, what="record"), "record", into)
-        _require_useful(into, lambda: decode_json(array, list[msgspec.Raw]))
+        require_useful(into, found=lambda: _members_of_first(decode_json(array, list[msgspec.Raw])))
 
     def read_ndjson(self, data: bytes, into: Collected) -> None:
         """Collect one record per line."""
         self._collect(self._decoder.lines(data, into), "line", into)
-        _require_useful(into, lambda: data.split(b"\n"))
+        require_useful(into, found=lambda: _members_of_first(data.split(b"\n")))
 
     def _collect(self, rows: Iterable[tuple[int, object]], what: str, into: Collected) -> None:
         for number, row in rows:
@@ -63,13 +63,6 @@ class JsonRows:
             except AttributeError:  # null where an object was expected
                 values = tuple(_reach(row, path) for path in self._paths)
             into.add(self._names, values, f"{what} {number}")
-
-
-def _require_useful(into: Collected, raws: Callable[[], Iterable[msgspec.Raw | bytes]]) -> None:
-    for group in (ID_FIELDS, STATE_FIELDS):
-        said = any(getattr(record, name) is not None for record in into.records for name in group)
-        if into.records and not said:
-            raise useless(group, what="no record has a value", found=_members_of_first(raws()))
 
 
 def _members_of_first(raws: Iterable[msgspec.Raw | bytes]) -> list[str]:
@@ -92,7 +85,8 @@ def _array_in(data: bytes, into: Collected) -> msgspec.Raw:
         shown = ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
         raise SourceError(
             f"the JSON object has not one array under evses, data and records; found: {shown or 'nothing'}",
-            hint="write an array of records, or an object with the array under exactly one of these names",
+            hint='say where they are, like source.records = "data.stations[].outlets[]"; the shapes of OCPI and OICP '
+            "have formats of their own: ocpi-locations, oicp",
         )
     begins = bytes(memoryview(arrays[0])[1:4096]).lstrip()[:1]
     require_success(envelope, into, empty=begins in (b"", b"]"))
