@@ -59,7 +59,7 @@ class Herald:
         self._overdue_after = overdue_after
         self._summary_every = summary_every
         self._told: tuple[object, ...] | None = None
-        """How things stood in the last summary line."""
+        """How things stood in the last `delta.done`: whoever watches only that must not be left with an old one."""
         self._told_at = 0.0
         """When it was written, monotonic."""
         self._cycles = 0
@@ -315,9 +315,8 @@ class Herald:
         quiet = report.job == "delta" and not work.answered and standing == self._told
         if quiet and ticks - self._told_at < self._summary_every:
             return
-        self._told = standing
         if report.job == "delta":
-            cycles, self._cycles, self._told_at = self._cycles, 0, ticks
+            cycles, self._cycles, self._told, self._told_at = self._cycles, 0, standing, ticks
             work.log.emit(events.DELTA_DONE, **report.summary(), cycles=cycles, failed=failed)
             return
         if report.job == "full":

@@ -16,7 +16,7 @@ from oicp_adapter.oicp.answers import Answer
 from oicp_adapter.ports import Pause
 from tests.fakes.answers import IN_DOUBT, KILLED, STOPPED, THROTTLED, TRANSIENT, UNREACHABLE
 from tests.fakes.hub import Crash
-from tests.fakes.operator import Choices, Operator
+from tests.fakes.operator import Choices, Operator, wire
 
 OVERDUE, CAUGHT_UP, DONE = "delivery.overdue", "delivery.caught_up", "delta.done"
 FLEET = {"E1": "AVAILABLE", "E2": "AVAILABLE"}
@@ -216,6 +216,19 @@ def test_reconciliations_between_them_do_not_make_the_deltas_line_stay_away() ->
     for number in range(60):
         (operator.reconcile if number % 6 == 0 else operator.delta)(after=10)
     assert len(operator.lines.of(DONE)) == 2
+
+
+def test_what_a_reconciliation_has_changed_is_in_the_next_line_of_the_deltas() -> None:
+    # The alert on `quarantined` in delta.done stays for five minutes after a reconciliation has cured it.
+    operator = Operator()
+    operator.hub.no_data = {wire("E2")}
+    operator.has(FLEET)
+    operator.delta()
+    assert last(operator)["quarantined"] == 1
+    operator.hub.no_data = set()
+    operator.reconcile(after=901)
+    operator.delta(after=10)
+    assert last(operator)["quarantined"] == 0
 
 
 def test_in_doubt_since_keeps_its_first_time_while_the_wait_begins_anew() -> None:
