@@ -98,9 +98,11 @@ class Claims:
         if evse is None and not (scope is Scope.STATION and station):
             return
         verdict = self.book.judge(record, table, key=evse.key if evse else "")
-        if verdict.after_charging and evse and self._was_charging(evse.key, place):
-            verdict = verdict.after_charging
-        state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, verdict.charging)
+        charging = verdict.charging
+        if evse and self._was_charging(evse.key, place):
+            charging = charging or not table.ends_session(record.status, verdict)
+            verdict = verdict.after_charging or verdict
+        state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, charging)
         broken = self._life.broken_connection(record.connection)
         claim = Claim(
             wire=evse.wire if evse else "",

@@ -126,7 +126,7 @@ class ConnectorState(msgspec.Struct, frozen=True, gc=False):
     """Its address: station/EVSE/connector as the source names them, each only where there is one."""
     value: str
     charging: bool
-    """In a charging session (or finishing one) when last seen."""
+    """In a charging session (or finishing one) when last seen, and not said to be free since."""
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True, gc=False):

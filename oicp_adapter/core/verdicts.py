@@ -89,6 +89,12 @@ class VerdictTable(dict[str | None, Verdict]):
             return _ask(self._after, record) or verdict
         return verdict
 
+    def ends_session(self, status: str | None, verdict: Verdict) -> bool:
+        """The charger says that it is free. Unavailable, a fault, or a word that nobody knows is no end: it may restart
+        while the car is plugged in. A word of the table means what it means there, whatever it is published as."""
+        row = self.vocabulary.values.get((status or "").strip())
+        return (row.target if row else verdict.target) is Target.AVAILABLE
+
     def __missing__(self, status: str | None) -> Verdict:
         value = (status or "").strip()
         row, shown = self.vocabulary.values.get(value), value or NO_VALUE

@@ -54,6 +54,57 @@ def test_a_session_that_ends_in_preparing_stays_occupied_until_another_value_is_
     assert statuses == ["Available", "Occupied", "Occupied", "Occupied", "Available", "Available"]
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        ["Unavailable"],
+        ["Faulted", "Unavailable"],
+        [None],
+        ["rebooting", ""],
+        ["Reserved"],
+        ["Unavailable", "Preparing", "Faulted"],
+    ],
+    ids=str,
+)
+def test_a_session_is_remembered_until_the_charger_says_available(between: list[str | None]) -> None:
+    # It reboots in the session and comes back in Preparing: drivers are sent to a place with a car on the cable.
+    seen: dict[str, tuple[ConnectorState, ...]] = {}
+    statuses = []
+    for status in ("Charging", *between, "Preparing", "Available", "Faulted", "Preparing"):
+        one = record(status, station_id="S1", connector_id="1")
+        fleet = map_fleet([one], PREPARING_IS_FREE, now=NOW, previous=seen)
+        seen = {key: desired.connectors for key, desired in fleet.desired.items()}
+        statuses.append(str(fleet.desired["DEABCE1"].status))
+    assert statuses[-4:] == ["Occupied", "Available", "OutOfService", "Available"]
+
+
+def test_a_harmless_fault_that_is_published_as_available_ends_no_session() -> None:
+    # The operator overrides Faulted, and the fault in the middle of a session frees the place.
+    harmless = msgspec.structs.replace(
+        PREPARING_IS_FREE, overrides={"Preparing": Target.AVAILABLE, "Faulted": Target.AVAILABLE}
+    )
+    before = {"DEABCE1": (ConnectorState("", "Charging", charging=True),)}
+    seen = map_fleet([record("Faulted")], harmless, now=NOW, previous=before).desired["DEABCE1"]
+    assert (seen.status, seen.connectors[0].charging) == (EvseStatus.AVAILABLE, True)
+
+
+def test_a_word_of_the_operators_own_that_means_available_ends_the_session() -> None:
+    # The backend says "Frei"; the place stays taken for ever after the first session.
+    own = msgspec.structs.replace(
+        PREPARING_IS_FREE, overrides={"Preparing": Target.AVAILABLE, "Frei": Target.AVAILABLE}
+    )
+    before = {"DEABCE1": (ConnectorState("", "Charging", charging=True),)}
+    seen = map_fleet([record("Frei")], own, now=NOW, previous=before).desired["DEABCE1"]
+    assert not seen.connectors[0].charging
+
+
+def test_an_available_behind_a_lost_connection_ends_the_session() -> None:
+    # The last word of the charger was that it is free; Preparing after the connection is back is a new driver.
+    before = {"DEABCE1": (ConnectorState("", "Charging", charging=True),)}
+    gone = map_fleet([record(connection="Offline")], PREPARING_IS_FREE, now=NOW, previous=before)
+    assert not gone.desired["DEABCE1"].connectors[0].charging
+
+
 def test_the_memory_of_one_connector_does_not_speak_for_another() -> None:
     # With two connectors a free one stays taken for ever after the other has charged.
     before = {"DEABCE1": (ConnectorState("S1/2", "Charging", charging=True),)}
