@@ -13,6 +13,7 @@ import msgspec
 
 from oicp_adapter.core.guards import first_run_guard
 from oicp_adapter.core.model import MappedFleet, Remark
+from oicp_adapter.core.spelling import setting, suggested
 from oicp_adapter.errors import AdapterError, LedgerError
 from oicp_adapter.sync.cycle import Preview
 from oicp_adapter.sync.herald import OLD_AFTER
@@ -197,8 +198,11 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
 
 
 def _fix_of_ids(fleet: MappedFleet) -> str:
-    """What mends the first EvseID that two chargers may claim; the other refusals say it in their text."""
-    return fleet.ambiguous[0].fix if fleet.ambiguous else ""
+    """What mends an EvseID that two chargers may claim, or those with other separators."""
+    if fleet.ambiguous:
+        return fleet.ambiguous[0].fix
+    replace = setting(suggested(one.evse_id) for one in fleet.rejected if one.evse_id and not one.key)
+    return f"set {replace}" if replace else ""
 
 
 def _first_load(key: str, seen: Preview) -> list[Finding]:

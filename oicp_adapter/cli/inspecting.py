@@ -77,18 +77,18 @@ def explain(
     Exit code 1 if nothing is known about it. Example: oicp-adapter explain 'DE*ABC*E100*1'
     """
     settings = settings_of(context, config)
-    from oicp_adapter.core.ids import InvalidId, parse_evse_id
-
     with looking(settings) as wiring:
-        rejected = [one for operator in settings.operators for one in wiring.rejected(operator, evse_id)]
-        try:
-            key = parse_evse_id(evse_id).key
-        except InvalidId as error:
-            found = []
-            if not rejected:
-                raise ConfigurationError(str(error)) from None
-        else:
-            found = [facts for operator in settings.operators if (facts := wiring.explain(operator, key))]
+        found, rejected, alike = [], [], []
+        for operator in settings.operators:
+            rejected += wiring.rejected(operator, evse_id)
+            meant = wiring.meant(operator, evse_id)
+            found += [facts] if meant and (facts := wiring.explain(operator, meant.key)) else []
+        if not found and not rejected:
+            alike = [one for operator in settings.operators for one in wiring.near(operator, evse_id)]
+            if not alike and not any(wiring.meant(operator, evse_id) for operator in settings.operators):
+                raise ConfigurationError(
+                    f"not an EvseID: {evse_id!r}", hint="write it like DE*ABC*E123*4 or +49*123*456*7"
+                )
     if as_json:
         data_json({"evses": found, "rejected": rejected})
     else:
@@ -97,9 +97,10 @@ def explain(
         for one in rejected:
             talk(f"{one.evse_id} ({one.operator}): not publishable since {one.since}: {one.reason}")
     if not found and not rejected:
+        near = f"did you mean {' or '.join(alike)}? " if alike else ""
         talk(
             f"nothing is known about {evse_id}: no read had it, and nothing was pushed for it\n"
-            "  fix: check the spelling; `oicp-adapter plan` reads the source anew"
+            f"  fix: {near}check the spelling; `oicp-adapter plan` reads the source anew"
         )
         return 1
     return 0

@@ -5,7 +5,7 @@ The danger: a record that is thrown away silently, or that lands on the wrong EV
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from oicp_adapter.core.ids import EvseId, InvalidId, parse_evse_id
 from oicp_adapter.core.model import ConnectorState, Rejected, SourceRecord
 from oicp_adapter.core.rules import MappingRules
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
+from oicp_adapter.core.spelling import replacing, setting, suggested
 from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook
 from oicp_adapter.core.vocabulary import Vocabulary
 
@@ -75,6 +76,7 @@ class Claims:
         self._rules = rules
         self._life = life
         self._previous = previous
+        self._replace = replacing(rules.evse_id_replace)
         self._foreign: set[str] = set()
         """Stations with EVSEs of somebody else."""
 
@@ -153,7 +155,8 @@ class Claims:
         vocabulary: Vocabulary,
     ) -> EvseId | None:
         """The EVSE a record is about, or None: rejected, or about a station only. `parts`: of its address."""
-        text = (record.evse_id or "").strip()
+        written = (record.evse_id or "").strip()
+        text = self._replace(written)
         address = place if parts[0] else ""
         if not text:
             template = self._rules.evse_id_template if _names_one(scope, vocabulary) else None
@@ -163,11 +166,11 @@ class Claims:
                     why = missing or "no evse_id, and no evse_id_template to make one"
                     self._reject(record, why, address=address)
                 return None
-            text = _filled(template, parts)
+            text = _filled(template, [self._replace(part) for part in parts])
         try:
             evse = parse_evse_id(text)
         except InvalidId as problem:
-            self._reject(record, str(problem), address=address)
+            self._reject(record, f"{problem}{_hint(written or text)}", address=address)
             return None
         for prefix in self._rules.prefixes:
             if prefix.covers(evse):
@@ -219,7 +222,12 @@ def _missing(template: str | None, parts: tuple[str, str, str], scope: Scope) ->
     return f"no evse_id, and evse_id_template needs {' and '.join(absent)}" if absent else ""
 
 
-def _filled(template: str, parts: tuple[str, str, str]) -> str:
+def _hint(text: str) -> str:
+    meant = suggested(text)
+    return f"; with {setting([meant])} it is {meant.wire}" if meant else ""
+
+
+def _filled(template: str, parts: Sequence[str]) -> str:
     for name, given in zip(PARTS, parts, strict=True):
         template = template.replace(f"{{{name}}}", given)
     return template

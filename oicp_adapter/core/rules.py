@@ -122,6 +122,8 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     """What "reserved" is published as."""
     evse_id_template: str | None = None
     """For records without EvseID: "DE*ABC*E{station_id}*{evse_number}"; `{connector_id}` is known, too."""
+    evse_id_replace: Mapping[str, str] = {}
+    """What to replace in EvseIDs, and in the parts of those the template makes."""
     heartbeat_interval: float = 900.0
     missed_heartbeats: int = 3
     """A charger without a sign of life for longer than so many intervals is offline."""

@@ -275,6 +275,7 @@ TimeColumns: TypeAlias = Annotated[
     Kind("list of time fields"),
 ]
 Words: TypeAlias = Annotated[tuple[str, ...], Kind("list of texts")]
+IdPart: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9*+]*$")]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_time_zone), Kind("time zone")]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url), Kind("address")]
 ProxyUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_proxy), Kind("address")]

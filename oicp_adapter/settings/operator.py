@@ -24,6 +24,7 @@ from oicp_adapter.settings.fields import (
     FieldName,
     FilePath,
     FullSchedule,
+    IdPart,
     Kind,
     OneOf,
     OperatorIdText,
@@ -77,6 +78,11 @@ class SourceSettings(Table):
     `"DE*ABC*E{station_id}*{connector_id}"`. OCPP 2.x numbers connectors per EVSE and OICP has one status per EVSE:
     `"DE*ABC*E{station_id}*{evse_number}"`. Two chargers that come out alike (separators do not count) are told, and not
     published unless they agree. Without it such records are listed as refused."""
+    evse_id_replace: Annotated[
+        dict[Annotated[str, Field(min_length=1)], IdPart], Kind("table: text = text of an EvseID")
+    ] = Field(default={})
+    """What to replace in the source's EvseIDs, and in the parts the template puts in: `{ "-" = "*", " " = "" }`. All at
+    once, the longest first, with regard to case. Two ids that come out alike are told as above."""
     time_zone: TimeZone = "UTC"
     """Of times that name no zone themselves, such as "Europe/Berlin". Where a clock change makes a local time happen
     twice or not at all, the older moment is meant."""
@@ -234,6 +240,7 @@ class OperatorSettings(Table):
             rules=tuple(rule.named(name) for name, rule in mapping.rules.items()),
             reserved=EvseStatus(mapping.reserved),
             evse_id_template=self.source.evse_id_template,
+            evse_id_replace=self.source.evse_id_replace,
             heartbeat_interval=mapping.heartbeat_interval,
             missed_heartbeats=mapping.missed_heartbeats,
             signs_of_life=mapping.signs_of_life,

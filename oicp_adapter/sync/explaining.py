@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from oicp_adapter.core.ids import InvalidId, parse_evse_id
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, gone_at, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.spelling import understood
 from oicp_adapter.core.text import time_text
 from oicp_adapter.core.waiting import waits_since
 from oicp_adapter.sync.facts import cure
@@ -120,11 +120,9 @@ def rejections(
 
 
 def _identity(evse_id: str) -> str:
-    """Equal for two spellings of one id; an invalid one is as it is written."""
-    try:
-        return parse_evse_id(evse_id).key
-    except InvalidId:
-        return evse_id.strip()
+    """Equal for two spellings of one id, with other separators, too; an invalid one is as it is written."""
+    evse = understood(evse_id)
+    return evse.key if evse else evse_id.strip()
 
 
 def _quarantine(row: EvseRow) -> str | None:

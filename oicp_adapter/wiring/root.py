@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from oicp_adapter.core.ids import OperatorId
+from oicp_adapter.core.ids import EvseId, OperatorId
 from oicp_adapter.core.records import OperatorState
+from oicp_adapter.core.spelling import near, replacing, understood
 from oicp_adapter.core.text import time_text
 from oicp_adapter.daemon import OperatorJobs
 from oicp_adapter.errors import ConfigurationError, LockHeld
@@ -327,6 +328,18 @@ class Wiring:
         operator, now = self.settings.operators[key], self._clock.now()
         chosen = chosen_stop(mode=operator.mode, paused=self.ledger(key).paused(now=now))
         return obstacle(state, chosen=chosen, unknown_after=operator.source.unknown_after, now=now)
+
+    def meant(self, key: str, text: str) -> EvseId | None:
+        """The EVSE a person means, in the source's spelling or another; None if it is no EvseID."""
+        return understood(text) or understood(
+            replacing(self.settings.operators[key].source.evse_id_replace)(text)
+        )
+
+    def near(self, key: str, text: str) -> list[str]:
+        """EvseIDs of the ledger, and of what cannot be published, that are written nearly like this."""
+        ledger = self.ledger(key)
+        known = [row.wire_id for row in ledger.load().rows.values()]
+        return near(text, [*known, *(one.evse_id for one, _ in ledger.rejected() if one.evse_id)])
 
     def rejected(self, key: str, evse_id: str) -> list[RejectedFacts]:
         """The records with this id that cannot be published."""

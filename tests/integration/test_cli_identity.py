@@ -121,3 +121,22 @@ def test_a_station_beside_the_connectors_that_lost_theirs_is_listed(desk: Desk) 
     )
     (listed,) = desk.data("plan")["abc"]["rejected"]
     assert (listed["origin"], "the whole station S2" in listed["reason"]) == ("line 4", True)
+
+
+def test_ids_with_other_separators_are_told_with_the_setting_and_explained_in_any_spelling(
+    desk: Desk,
+) -> None:
+    # An afternoon is lost because the backend writes hyphens.
+    desk.configure()
+    desk.fleet("DE-ABC-E100-1,Available\nDE.ABC.E2,Charging\n", header="evse_id,status")
+    mapping = next(one for one in desk.data("check") if one["what"] == "mapping")
+    wanted = 'source.evse_id_replace = { "-" = "*", "." = "*" }'
+    assert mapping["fix"] == f"set {wanted}"
+    desk.configure(source=", " + wanted.removeprefix("source."))
+    assert desk.call("sync").exit_code == 0
+    assert set(desk.holds()) == {"DE*ABC*E100*1", "DE*ABC*E2"}
+    for written in ("DE-ABC-E100-1", "de abc e100 1", "DEABCE1001"):
+        assert desk.data("explain", written)["evses"][0]["evse_id"] == "DE*ABC*E100*1"
+    missed = desk.call("explain", "DE-ABC-E100-7")
+    assert (missed.exit_code, "did you mean DE*ABC*E100*1?" in missed.stderr) == (1, True)
+    assert desk.call("explain", "???").exit_code == 2

@@ -135,6 +135,7 @@ SETTINGS: list[tuple[str, object, Places]] = [
         "{station_id}",
         {"MappingRules.evse_id_template": "{station_id}"},
     ),
+    ("operators.KEY.source.evse_id_replace", {"-": "*"}, {"MappingRules.evse_id_replace": {"-": "*"}}),
     ("operators.KEY.source.records", "data[]", {"FileOptions.records": "data[]"}),
     ("operators.KEY.source.encoding", "cp1252", {"FileOptions.encoding": "cp1252"}),
     ("operators.KEY.source.time_zone", "Europe/Berlin", {"TimeForms.zone": "Europe/Berlin"}),
