@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,25 +51,42 @@ def plan(
     context: typer.Context,
     operator: OperatorArgument = None,
     config: ConfigOption = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="COPY",
+            help="Compare with this copy of the ledger, also of an older version; it stays as it is.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """What a delta and a full load would send now, and why; sends nothing.
 
-    Exit code 3 if a guard would refuse it. Examples: oicp-adapter plan · oicp-adapter plan slb --json
+    Before an upgrade: --ledger with a copy that the old version's `ledger backup` wrote lists every EVSE whose status
+    would differ. Exit code 3 if a guard would refuse it.
+
+    Examples: oicp-adapter plan · oicp-adapter plan slb --json · oicp-adapter plan --ledger backup.db
     """
     from oicp_adapter.core.guards import Allowance
 
     settings = settings_of(context, config)
     return for_each(
         chosen(settings, operator),
-        lambda key: preview(settings, key, Allowance(), as_json=as_json),
+        lambda key: preview(settings, key, Allowance(), as_json=as_json, copy=ledger),
         as_json=as_json,
     )
 
 
-def preview(settings: Settings, key: str, allowance: Allowance, *, as_json: bool) -> tuple[int, Facts]:
+def preview(
+    settings: Settings, key: str, allowance: Allowance, *, as_json: bool, copy: Path | None = None
+) -> tuple[int, Facts]:
     """Show one operator's plan, or leave that to `--json`; returns the exit code and the facts."""
-    with looking(settings) as wiring, wiring.preview(key) as operator_sync:
+    with ExitStack() as opened:
+        wiring = opened.enter_context(looking(settings))
+        if copy is not None:
+            wiring = opened.enter_context(wiring.on_copy(copy))
+        operator_sync = opened.enter_context(wiring.preview(key))
         seen = operator_sync.preview(allowance)
         stopped = wiring.stopped(key, seen.state)
     if not as_json:
@@ -98,6 +117,7 @@ def _plan_facts(seen: Preview) -> Facts:
         "quarantined": plan.quarantined,
         "missing": plan.missing,
         "withheld": {seen.rows[key].wire_id: guard for key, guard in plan.withheld.items()},
+        "kept_back": _kept_back(seen),
         "rejected": [
             {"evse_id": one.evse_id, "origin": one.origin, "reason": one.reason}
             for one in seen.fleet.rejected
@@ -111,6 +131,22 @@ def _plan_facts(seen: Preview) -> Facts:
         "refused": refused_by(seen.report),
         "warnings": [{"text": text, "fix": fix} for text, fix in seen.report.warnings],
     }
+
+
+def _kept_back(seen: Preview) -> list[dict[str, str | None]]:
+    """The EVSEs whose status would differ but for a guard: with it, and the rule that gave the status."""
+    found = ((seen.rows[key], guard) for key, guard in seen.decision.plan.withheld.items())
+    return [
+        {
+            "evse_id": row.wire_id,
+            "from": row.status,
+            "would_be": None if row.first_missing is not None else row.desired,
+            "guard": guard,
+            "reason": "gone from the source" if row.first_missing is not None else row.rule,
+        }
+        for row, guard in found
+        if row.first_missing is not None or row.desired is not row.status
+    ]
 
 
 def refused_by(report: CycleReport) -> list[Facts]:
@@ -128,13 +164,20 @@ def warned(report: CycleReport) -> list[str]:
 def _show_plan(key: str, seen: Preview) -> None:
     plan, out = seen.decision.plan, console()
     rows = table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
-    for change in plan.changes[:SHOWN]:
-        was, becomes = change.previous or "-", change.status or "-"
-        rows.add_row(change.wire_id, change.action, was, becomes, change.reason)
-    if plan.changes:
+    lines: list[tuple[str | None, ...]] = [
+        (change.wire_id, change.action, change.previous, change.status, change.reason)
+        for change in plan.changes
+    ]
+    lines += [
+        (one["evse_id"], "withheld", one["from"], one["would_be"], f"{one['guard']}: {one['reason']}")
+        for one in _kept_back(seen)
+    ]
+    for one in lines[:SHOWN]:
+        rows.add_row(*(text or "-" for text in one))
+    if lines:
         show(rows)
-        if len(plan.changes) > SHOWN:
-            out.print(f"and {len(plan.changes) - SHOWN} more (all with --json)")
+        if len(lines) > SHOWN:
+            out.print(f"and {len(lines) - SHOWN} more (all with --json)")
     out.print(
         f"{key}: {len(seen.read.records)} records read ({'complete' if seen.read.complete else 'not complete'}); "
         f"{len(plan.changes)} to send, {plan.unchanged} unchanged, {plan.waiting} in doubt, "

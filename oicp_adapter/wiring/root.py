@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -145,6 +146,20 @@ class Wiring:
             with Wiring(self.settings, clock=self._clock, log=self._log, ledger=made) as ready:
                 prepare(ready)
             return put_in_place(made, self._path, now=now)
+
+    @contextmanager
+    def on_copy(self, copy: Path) -> Iterator[Wiring]:
+        """The same operators with a copy of the ledger, for looking; it may be of an older version, and stays as it is.
+
+        Raises LedgerError if it cannot be used.
+        """
+        now = self._clock.now()
+        with (
+            tempfile.TemporaryDirectory() as place,
+            duplicate(copy, Path(place, "ledger.db"), now=now) as made,
+            Wiring(self.settings, clock=self._clock, log=self._log, read_only=True, ledger=made) as wiring,
+        ):
+            yield wiring
 
     def has_ledger(self) -> bool:
         """Whether there is a ledger file at all."""
