@@ -84,8 +84,8 @@ def verify(database: Database, *, now: float, migrations: Sequence[str]) -> None
     if database.read_only:
         raise LedgerError(
             f"the ledger is of an older version (schema {version}, current is {newest}): {path}",
-            hint="start the daemon of this version once, or run `sync`: that brings it up to date; to see first what it "
-            "would do differently: `oicp-adapter plan --ledger COPY`",
+            hint="start the daemon of this version once, or run `sync`: that brings it up to date; to see first what "
+            "it would do differently: `oicp-adapter plan --ledger COPY`",
         )
     with _foreign_keys_off(database):
         for number in range(version, newest):
