@@ -23,7 +23,7 @@ from oicp_adapter.core.columns import COLUMNS
 from oicp_adapter.core.vocabulary import Row, Stance, Target, Vocabulary, load_vocabulary, vocabulary_names
 from oicp_adapter.settings.fields import Kind
 from oicp_adapter.settings.model import Settings
-from oicp_adapter.settings.tree import below, dotted, fields_of, is_table
+from oicp_adapter.settings.tree import below, dotted, fields_of, is_table, variants
 from oicp_adapter.telemetry.events import CATALOGUE, Event
 
 SCRIPTS = Path(__file__).parent
@@ -135,7 +135,9 @@ def _table(kind: Any, at: tuple[str, ...]) -> Iterator[str]:
         yield from (_key(name, field) for name, field in fields.items() if name not in inner)
     for name, field in inner.items():
         model = _model(field)
-        yield from _table(model, (*at, name) if model is field.annotation else (*at, name, "KEY"))
+        place = (*at, name) if model is field.annotation else (*at, name, "KEY")
+        for variant in variants(model).values() or [model]:
+            yield from _table(variant, place)
 
 
 def _model(field: FieldInfo) -> Any:

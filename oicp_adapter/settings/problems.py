@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from oicp_adapter.errors import ConfigurationError
-from oicp_adapter.settings.tree import Location, below, dotted, fields_of, is_table, meant
+from oicp_adapter.settings.tree import Location, below, dotted, fields_of, is_table, meant, variants
 
 
 class Problem(NamedTuple):
@@ -60,12 +60,25 @@ def explained(error: ValidationError, root: Any) -> list[Problem]:
 def _problem(location: Location, kind: str, limits: dict[str, Any], root: Any) -> Problem:
     if location[-1:] == ("[key]",):
         location = location[:-1]
-    *upper, last = location
-    table = root
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        # A table whose `type` says which one it is.
+        known = variants(_table_at(root, location)[0])
+        return Problem(dotted((*location, "type")), f"must be one of {', '.join(map(repr, known))}")
+    table, location = _table_at(root, location[:-1], last=location[-1:])
+    field = (fields_of(table) or {}).get(str(location[-1]))
+    return Problem(dotted(location), _text(kind, limits, str(location[-1]), field, table))
+
+
+def _table_at(root: Any, upper: Location, *, last: Location = ()) -> tuple[Any, Location]:
+    """The table at a place, and the place as people write it: without the `type` that pydantic adds to it."""
+    table, place = root, []
     for part in upper:
+        if (chosen := variants(table).get(str(part))) is not None:
+            table = chosen
+            continue
         table = below(table, part)
-    field = (fields_of(table) or {}).get(str(last))
-    return Problem(dotted(location), _text(kind, limits, str(last), field, table))
+        place.append(part)
+    return table, (*place, *last)
 
 
 def _text(kind: str, limits: dict[str, Any], key: str, field: FieldInfo | None, table: Any) -> str:

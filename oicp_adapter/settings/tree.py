@@ -28,9 +28,27 @@ def dotted(location: Location) -> str:
     return text
 
 
+def variants(kind: Any) -> Mapping[str, type[BaseModel]]:
+    """The tables that a key may hold by their `type`; none if it holds one kind of table, or no table."""
+    members = get_args(get_args(kind)[0]) if get_origin(kind) is Annotated else get_args(kind)
+    if get_origin(kind) is dict or not members or not all(_is_model(member) for member in members):
+        return {}
+    return {tag: member for member in members for tag in get_args(member.model_fields["type"].annotation)}
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def fields_of(kind: Any) -> Mapping[str, FieldInfo] | None:
-    """The keys of a table; None if `kind` is not one with fixed keys."""
-    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    """The keys of a table, of all its variants together; None if `kind` is not one with fixed keys."""
+    if _is_model(kind):
+        fields: Mapping[str, FieldInfo] = kind.model_fields
+        return fields
+    together: dict[str, FieldInfo] = {}
+    for variant in variants(kind).values():
+        together = {**variant.model_fields, **together}
+    return together or None
 
 
 def is_table(kind: Any) -> bool:
