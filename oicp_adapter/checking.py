@@ -6,12 +6,13 @@ Looks at the files, reads the source once, and shakes hands with Hubject without
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
 from oicp_adapter.core.guards import first_run_guard
+from oicp_adapter.core.ids import Prefix
 from oicp_adapter.core.model import MappedFleet, Remark
 from oicp_adapter.core.spelling import setting, suggested
 from oicp_adapter.errors import AdapterError, LedgerError
@@ -168,14 +169,19 @@ def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
         sample=_sample(fleet),
     )
     amiss = [_remark(key, one) for one in fleet.remarks if one.amiss]
-    return [source, _mapping(key, fleet), *amiss, *_first_load(key, seen)]
+    return [
+        source,
+        _mapping(key, fleet, wiring.settings.operators[key].prefixes),
+        *amiss,
+        *_first_load(key, seen),
+    ]
 
 
 def _remark(key: str, one: Remark) -> Finding:
     return Finding(operator=key, what="signs of life", verdict="warning", text=one.text, fix=one.fix)
 
 
-def _mapping(key: str, fleet: MappedFleet) -> Finding:
+def _mapping(key: str, fleet: MappedFleet, prefixes: Sequence[Prefix]) -> Finding:
     counts = Counter(one.status.value if one.status else "not published" for one in fleet.desired.values())
     text = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to publish"
     unmapped = [f"{one.value!r} ({one.count})" for one in fleet.unmapped]
@@ -193,15 +199,20 @@ def _mapping(key: str, fleet: MappedFleet) -> Finding:
         what="mapping",
         verdict="warning" if problems else "ok",
         text="; ".join([text, *problems, *(one.text for one in fleet.remarks if not one.amiss)]),
-        fix=fleet.unmapped[0].hint if len(unmapped) == 1 else fix if unmapped else _fix_of_ids(fleet),
+        fix=fleet.unmapped[0].hint
+        if len(unmapped) == 1
+        else fix
+        if unmapped
+        else _fix_of_ids(fleet, prefixes),
     )
 
 
-def _fix_of_ids(fleet: MappedFleet) -> str:
+def _fix_of_ids(fleet: MappedFleet, prefixes: Sequence[Prefix]) -> str:
     """What mends an EvseID that two chargers may claim, or those with other separators."""
     if fleet.ambiguous:
         return fleet.ambiguous[0].fix
-    replace = setting(suggested(one.evse_id) for one in fleet.rejected if one.evse_id and not one.key)
+    refused = (one.evse_id for one in fleet.rejected if one.evse_id and not one.key)
+    replace = setting(suggested(one, prefixes) for one in refused)
     return f"set {replace}" if replace else ""
 
 

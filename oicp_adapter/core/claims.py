@@ -170,7 +170,7 @@ class Claims:
         try:
             evse = parse_evse_id(text)
         except InvalidId as problem:
-            self._reject(record, f"{problem}{_hint(written or text)}", address=address)
+            self._reject(record, f"{problem}{self._hint(written or text)}", address=address)
             return None
         for prefix in self._rules.prefixes:
             if prefix.covers(evse):
@@ -179,6 +179,10 @@ class Claims:
         own = ", ".join(prefix.text for prefix in self._rules.prefixes)
         self._reject(record, f"{text} is outside the operator's evse_id_prefixes ({own})", key=evse.key)
         return None
+
+    def _hint(self, text: str) -> str:
+        meant = suggested(text, self._rules.prefixes)
+        return f"; with {setting([meant])} it is {meant.wire}" if meant else ""
 
     def _reject(self, record: SourceRecord, reason: str, *, key: str = "", address: str = "") -> None:
         evse_id = record.evse_id or ""
@@ -220,11 +224,6 @@ def _missing(template: str | None, parts: tuple[str, str, str], scope: Scope) ->
     if scope is Scope.EVSE and "{connector_id}" in template:
         absent.append("a connector, and this is all of an EVSE")
     return f"no evse_id, and evse_id_template needs {' and '.join(absent)}" if absent else ""
-
-
-def _hint(text: str) -> str:
-    meant = suggested(text)
-    return f"; with {setting([meant])} it is {meant.wire}" if meant else ""
 
 
 def _filled(template: str, parts: Sequence[str]) -> str:

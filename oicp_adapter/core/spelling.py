@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
 
-from oicp_adapter.core.ids import EvseId, InvalidId, parse_evse_id
+from oicp_adapter.core.ids import EvseId, InvalidId, Prefix, parse_evse_id
 
 _USUAL = re.compile(r"[-._/:|, ]")
 """Separators that are seen in the place of `*`."""
@@ -39,14 +39,18 @@ def replacing(table: Mapping[str, str]) -> Callable[[str], str]:
     return lambda text: pattern.sub(lambda found: table[found.group()], text)
 
 
-def suggested(text: str) -> Suggestion | None:
-    """The usual separators in the place of `*`, or in no place, if that makes an EvseID; None: it does not."""
+def suggested(text: str, prefixes: Sequence[Prefix]) -> Suggestion | None:
+    """The usual separators in the place of `*`, or in no place, if that makes an EvseID of the operator's.
+
+    "charger 7" is not meant to be one of CH*ARG.
+    """
     text = text.strip()
     found = sorted(set(_USUAL.findall(text)))
     for blank, other in (("*", "*"), ("", "*"), ("", "")):
         table = {one: blank if one == " " else other for one in found}
-        if evse := _parsed(replacing(table)(text)):
-            return Suggestion(table, evse.wire) if table else None
+        evse = _parsed(replacing(table)(text))
+        if evse and table and any(prefix.covers(evse) for prefix in prefixes):
+            return Suggestion(table, evse.wire)
     return None
 
 
@@ -57,10 +61,10 @@ def setting(suggestions: Iterable[Suggestion | None]) -> str:
     return f"source.evse_id_replace = {{ {pairs} }}" if table else ""
 
 
-def understood(text: str) -> EvseId | None:
-    """The EVSE a person means: an EvseID, or one with other separators."""
+def understood(text: str, prefixes: Sequence[Prefix]) -> EvseId | None:
+    """The EVSE a person means: an EvseID, or one of the operator's with other separators."""
     evse = _parsed(text)
-    if evse is None and (meant := suggested(text)):
+    if evse is None and (meant := suggested(text, prefixes)):
         evse = _parsed(meant.wire)
     return evse
 

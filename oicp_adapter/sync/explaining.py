@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from oicp_adapter.core.ids import Prefix
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, gone_at, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
@@ -102,10 +103,10 @@ class RejectedFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rejections(
-    operator: str, evse_id: str, rejected: Iterable[tuple[Rejected, float]]
+    operator: str, evse_id: str, rejected: Iterable[tuple[Rejected, float]], *, prefixes: Sequence[Prefix]
 ) -> list[RejectedFacts]:
     """The source's records with this id that cannot be published, each with the reason."""
-    wanted = _identity(evse_id)
+    wanted = _identity(evse_id, prefixes)
     return [
         RejectedFacts(
             operator=operator,
@@ -115,13 +116,13 @@ def rejections(
             since=time_text(since) or "",
         )
         for one, since in rejected
-        if one.evse_id and _identity(one.evse_id) == wanted
+        if one.evse_id and _identity(one.evse_id, prefixes) == wanted
     ]
 
 
-def _identity(evse_id: str) -> str:
+def _identity(evse_id: str, prefixes: Sequence[Prefix]) -> str:
     """Equal for two spellings of one id, with other separators, too; an invalid one is as it is written."""
-    evse = understood(evse_id)
+    evse = understood(evse_id, prefixes)
     return evse.key if evse else evse_id.strip()
 
 

@@ -346,9 +346,9 @@ class Wiring:
 
     def meant(self, key: str, text: str) -> EvseId | None:
         """The EVSE a person means, in the source's spelling or another; None if it is no EvseID."""
-        return understood(text) or understood(
-            replacing(self.settings.operators[key].source.evse_id_replace)(text)
-        )
+        operator = self.settings.operators[key]
+        cleaned = replacing(operator.source.evse_id_replace)(text)
+        return understood(text, operator.prefixes) or understood(cleaned, operator.prefixes)
 
     def near(self, key: str, text: str) -> list[str]:
         """EvseIDs of the ledger, and of what cannot be published, that are written nearly like this."""
@@ -358,7 +358,8 @@ class Wiring:
 
     def rejected(self, key: str, evse_id: str) -> list[RejectedFacts]:
         """The records with this id that cannot be published."""
-        return rejections(key, evse_id, self.ledger(key).rejected())
+        operator = self.settings.operators[key]
+        return rejections(key, evse_id, self.ledger(key).rejected(), prefixes=operator.prefixes)
 
     def patience(self) -> float:
         """Seconds after which a worker that has a job to do, and neither pushes nor ends it, is stuck."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from oicp_adapter.core.ids import parse_prefix
 from oicp_adapter.core.model import EvseStatus, Rejected
 from oicp_adapter.core.plan import Missing, PlanPolicy
 from oicp_adapter.core.records import EvseRow, OperatorState, Presence, Quarantine
@@ -221,7 +222,17 @@ def test_a_record_that_is_not_publishable_is_found_in_any_spelling() -> None:
         reason="outside the prefixes",
         since="2026-11-20T16:35:16Z",
     )
-    assert rejections("abc", "DEXYZE101", rejected) == [expected]
-    (other,) = rejections("abc", " Depot gate ", rejected)
+    assert found(rejected, "DEXYZE101") == found(rejected, "DE*XYZ*E10*1") == [expected]
+    (other,) = found(rejected, " Depot gate ")
     assert other.reason == "not an EvseID"
-    assert rejections("abc", "", rejected) == rejections("abc", "DE*XYZ*E11", rejected) == []
+    assert found(rejected, "") == found(rejected, "DE*XYZ*E11") == []
+
+
+def test_a_record_with_other_separators_is_found_by_the_id_it_means() -> None:
+    # A person writes the id as Hubject has it, the backend with hyphens.
+    rejected = [(Rejected(evse_id="DE-ABC-E10-1", reason="not an EvseID", origin="line 4"), T0)]
+    assert [one.origin for one in found(rejected, "DE*ABC*E10*1")] == ["line 4"]
+
+
+def found(rejected: list[tuple[Rejected, float]], evse_id: str) -> list[RejectedFacts]:
+    return rejections("abc", evse_id, rejected, prefixes=(parse_prefix("DE*ABC"),))

@@ -10,12 +10,13 @@ from oicp_adapter.core.model import MappedFleet, SourceRecord
 from oicp_adapter.core.spelling import near, replacing, setting, suggested, understood
 
 NOW = 1_800_000_000.0
+OWN = (parse_prefix("DE*ABC"), parse_prefix("+49*123"))
 
 
 def mapped(*records: SourceRecord, replace: dict[str, str], template: str | None = None) -> MappedFleet:
     rules = MappingRules(
         vocabulary="ocpp1.6",
-        prefixes=(parse_prefix("DE*ABC"), parse_prefix("+49*123")),
+        prefixes=OWN,
         evse_id_replace=replace,
         evse_id_template=template,
     )
@@ -51,7 +52,7 @@ def test_a_refused_id_that_would_be_one_is_told_with_the_setting(
     written: str, replace: dict[str, str], wire: str
 ) -> None:
     # "not an EvseID" for a whole fleet, and nobody says that hyphens are the reason.
-    meant = suggested(written)
+    meant = suggested(written, OWN)
     assert meant is not None
     assert (meant.replace, meant.wire) == (replace, wire)
     (rejected,) = mapped(named(written), replace={}).rejected
@@ -60,16 +61,17 @@ def test_a_refused_id_that_would_be_one_is_told_with_the_setting(
 
 
 @pytest.mark.parametrize(
-    "written", ["ZAPFSAEULE 7", "-", "DE*ABC*E1\\2", "DE-ABC-", "", "DE-ABC-E" + "1" * 40]
+    "written",
+    ["ZAPFSAEULE 7", "charger 7", "NL-ABC-E1", "-", "DE*ABC*E1\\2", "DE-ABC-", "", "DE-ABC-E" + "1" * 40],
 )
 def test_what_would_be_none_even_so_is_not_suggested(written: str) -> None:
     # A setting that is tried and does not help.
-    assert suggested(written) is None
+    assert suggested(written, OWN) is None
 
 
 def test_a_valid_id_needs_no_suggestion() -> None:
     # "with source.evse_id_replace = { }" under every foreign prefix.
-    assert suggested("DE*ABC*E1") is None
+    assert suggested("DE*ABC*E1", OWN) is None
 
 
 def test_the_parts_of_the_template_are_cleaned_and_its_own_text_is_not() -> None:
@@ -99,10 +101,10 @@ def test_two_ids_that_are_one_after_the_replacement_are_told_and_not_published()
 def test_a_person_may_write_it_in_any_of_these_ways() -> None:
     # At 03:00 an id is copied from a portal that writes hyphens.
     for text in ("DE*ABC*E1*2", "de-abc-e1-2", "DE ABC E1 2", "DEABCE12", "DE.ABC.E1/2"):
-        evse = understood(text)
+        evse = understood(text, OWN)
         assert evse is not None
         assert evse.key == "DEABCE12"
-    assert understood("rubbish") is None
+    assert understood("rubbish", OWN) is None
 
 
 def test_near_misses_are_offered_nearest_first_and_strangers_are_not() -> None:
@@ -115,7 +117,7 @@ def test_near_misses_are_offered_nearest_first_and_strangers_are_not() -> None:
 
 def test_one_setting_is_suggested_for_all_of_them() -> None:
     # Three settings in three lines, of which only the last one counts.
-    assert setting(map(suggested, ["DE-ABC-E1", "DE.ABC.E2", "DE*ABC*E3", "?"])) == (
+    assert setting(suggested(one, OWN) for one in ("DE-ABC-E1", "DE.ABC.E2", "DE*ABC*E3", "?")) == (
         'source.evse_id_replace = { "-" = "*", "." = "*" }'
     )
     assert setting([]) == ""
