@@ -115,6 +115,7 @@ def _plan_facts(seen: Preview) -> Facts:
         "unchanged": plan.unchanged,
         "in_doubt": plan.waiting,
         "quarantined": plan.quarantined,
+        "gone": plan.gone,
         "missing": plan.missing,
         "withheld": {seen.rows[key].wire_id: guard for key, guard in plan.withheld.items()},
         "kept_back": _kept_back(seen),
@@ -182,6 +183,7 @@ def _show_plan(key: str, seen: Preview) -> None:
         f"{key}: {len(seen.read.records)} records read ({'complete' if seen.read.complete else 'not complete'}); "
         f"{len(plan.changes)} to send, {plan.unchanged} unchanged, {plan.waiting} in doubt, "
         f"{plan.quarantined} quarantined, {len(plan.withheld)} withheld, {len(seen.fleet.rejected)} not publishable"
+        + (f", {plan.gone} gone in the source: nothing to do" if plan.gone else "")
     )
     out.print(
         f"{key}: a full load would hold {len(seen.full.records)} records and withdraw {seen.withdraws} EVSEs"
@@ -277,6 +279,8 @@ def _show_status(key: str, operator_id: str, facts: OperatorFacts) -> None:
     )
     if facts.waiting_since:
         show_line("waits", f"since {facts.waiting_since}: {facts.waiting_for}")
+    if facts.gone:
+        show_line("nothing to do", f"{facts.gone} gone in the source, not shown at Hubject")
     show_line("baseline", facts.baseline)
     due = f" (due: {facts.full_load_due})" if facts.full_load_due else ""
     show_line("last full load", f"{facts.last_full_load or 'never'}{due}")

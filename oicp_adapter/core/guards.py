@@ -14,7 +14,7 @@ import msgspec
 
 from oicp_adapter.core.high_water import day_of, measure, risen
 from oicp_adapter.core.model import Cause, EvseStatus
-from oicp_adapter.core.plan import MASS_GUARD, FullLoadPlan
+from oicp_adapter.core.plan import MASS_GUARD, FullLoadPlan, Plan
 from oicp_adapter.core.records import LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence
 
 SHOWN_KEYS = 5
@@ -136,7 +136,7 @@ def withdrawal_guard(
     earlier = len(account - fresh)
     total = earlier + len(fresh)
     # Before the first acknowledgement the fleet to compare with is what the source has, for all we know at Hubject.
-    perhaps = sum(1 for row in rows if row.may_be_shown and not row.held)
+    perhaps = sum(1 for row in rows if row.may_be_shown and not (row.held or _only_called_gone(row)))
     base = max(grown(state, published(rows) + perhaps, now=now).largest.values())
     nothing_left = remain == 0 and published(rows) > 0
     empties = nothing_left or (total > 1 and total > HALF * base)
@@ -186,11 +186,15 @@ def first_run_guard(rows: Collection[EvseRow], *, rejected: int = 0) -> Refusal 
     as long as most of the fleet was never pushed; then nothing new is published.
     """
     here = [row for row in rows if row.desired is not None and row.first_missing is None]
-    wanted = [row for row in here if row.quarantine is None]
-    new = [row for row in wanted if row.status is None and row.in_doubt_since is None]
-    first = len(new) * 2 > len(wanted) or not (here or any(row.status_at is not None for row in rows))
+    published = [row for row in here if row.quarantine is None]
+    wanted = [row for row in published if row.wanted]
+    new = [row for row in published if row.status is None and row.in_doubt_since is None]
+    first = len(new) * 2 > len(published) or not (here or any(row.status_at is not None for row in rows))
     unmapped = [row for row in new if row.cause is Cause.UNMAPPED]
-    if not first or (len(unmapped) + rejected) * 2 <= len(wanted) + rejected:
+    readable = len(
+        wanted if unmapped else published
+    )  # a word that says gone was read, but says nothing for the others
+    if not first or (len(unmapped) + rejected) * 2 <= readable + rejected:
         return None
     why, hints = [], []
     if unmapped:
@@ -198,17 +202,46 @@ def first_run_guard(rows: Collection[EvseRow], *, rejected: int = 0) -> Refusal 
         why.append(f"{len(unmapped)} of {len(wanted)} EVSEs report values no table knows: {some(values)}")
         hints.append("check `vocabulary`, or map the values under `mapping.overrides`")
     if rejected:
-        why.append(f"{rejected} of {len(wanted) + rejected} cannot be published")
+        why.append(f"{rejected} of {readable + rejected} cannot be published")
         hints.append("check `evse_id_prefixes` and the ids: oicp-adapter quarantine list")
     return Refusal(
         guard=Guard.FIRST_RUN,
         text=(
-            ("nothing is published" if len(new) == len(wanted) else "nothing new is published")
+            ("nothing is published" if len(new) == len(published) else "nothing new is published")
             + f": this would be the first load, and {'; '.join(why)}"
         ),
         hint="; ".join(hints),
         keys=tuple(row.key for row in new),
     )
+
+
+def all_called_gone(rows: Collection[EvseRow]) -> Refusal | None:
+    """It is unknown what Hubject holds, and the source has nothing to show but calls all that it has gone."""
+    gone = [row for row in rows if _only_called_gone(row) and row.presence is Presence.UNKNOWN]
+    if len(gone) < 2 or any(row.wanted for row in rows):
+        return None
+    return Refusal(
+        guard=Guard.FIRST_RUN,
+        text=f"nothing is removed: the source calls all of its {len(gone)} EVSEs gone, and Hubject may show them",
+        hint="check the export, and `vocabulary`",
+        keys=tuple(row.key for row in gone),
+    )
+
+
+def _only_called_gone(row: EvseRow) -> bool:
+    """The source calls it gone, and no answer of Hubject ever said that it is there."""
+    return row.called_gone and not row.believed_shown
+
+
+def untried(plan: Plan, rows: dict[str, EvseRow]) -> tuple[str, ...]:
+    """Removals of what Hubject may hold from before us, when they are more than all that the source has to show.
+
+    They are no withdrawals, so no other guard counts them: an export that calls everything gone on the first day would
+    empty the map. The first full load, which needs a person or a setting, leaves them out.
+    """
+    removals = (change for change in plan.changes if change.takes_off and not change.withdraws)
+    tries = tuple(change.key for change in removals if change.presence is Presence.UNKNOWN)
+    return tries if len(tries) > max(1, sum(1 for row in rows.values() if row.wanted)) else ()
 
 
 def baseline_guard(

@@ -87,14 +87,20 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since: float | None
     """When the source was first seen to differ; of a change that was held back, when its time came."""
     held: bool
-    """Hubject may show this EVSE to drivers now."""
+    """Taking it off counts as a withdrawal (see `_counts`)."""
     removal: bool
-    """The source has it no longer, or it must not be inserted: "not there" is then as good as done."""
+    """Off the drivers' maps (missing in the source, or called gone by it), or claimed by two chargers and so never
+    inserted: "not there" is then as good as done."""
 
     @property
     def withdraws(self) -> bool:
         """It takes an EVSE off the drivers' maps (P4)."""
-        return self.held and self.status in (None, EvseStatus.EVSE_NOT_FOUND)
+        return self.held and self.takes_off
+
+    @property
+    def takes_off(self) -> bool:
+        """Nobody sees the EVSE after it."""
+        return _removes(self.status)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +112,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     """In doubt, settle not yet over."""
     quarantined: int = 0
+    gone: int = 0
+    """Called gone by the source and not at Hubject: nothing to do."""
     missing: int = 0
     """Missing from the source, not yet long enough to be gone; or kept although gone."""
     withheld: Mapping[str, str] = {}
@@ -174,7 +182,7 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
         # Never inserted; an unanswered request about it still has to be brought to an end.
         return EvseStatus.EVSE_NOT_FOUND if row.in_doubt_since is not None else Hold.HOLD
     if row.first_missing is None:
-        withdraws = row.may_be_shown and row.desired is EvseStatus.EVSE_NOT_FOUND
+        withdraws = row.may_be_shown and row.called_gone
         return _as_it_is(row) if withdraws and not complete else row.desired or Hold.HOLD
     kept = _as_it_is(row)
     if kept is Hold.HOLD and row.in_doubt_since is not None and row.presence is not Presence.ABSENT:
@@ -183,8 +191,6 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
         return kept
     if policy.missing is Missing.KEEP and (kept is not Hold.HOLD or row.in_doubt_since is None):
         return kept  # what is in doubt and has nothing to keep is withdrawn: else its doubt never ends
-    if row.presence is Presence.ABSENT and row.in_doubt_since is None and not _due_again(row, now=now):
-        return Hold.HOLD
     return None if policy.missing is Missing.DELETE else EvseStatus.EVSE_NOT_FOUND
 
 
@@ -193,6 +199,13 @@ def _readable(row: EvseRow, *, complete: bool) -> EvseStatus | None:
     if row.fallback is EvseStatus.EVSE_NOT_FOUND:
         return row.fallback if complete and row.may_be_shown else None
     return None if row.fallback is EvseStatus.AVAILABLE else row.fallback
+
+
+def _counts(row: EvseRow) -> bool:
+    """Taking it off the maps is a withdrawal (P4): it is believed shown. Of what we never had an answer about, only
+    what went missing counts, which may be an accident of the export. A word that says gone, or a refusal, is none."""
+    lost = row.may_be_shown and row.first_missing is not None and row.quarantine is None
+    return row.believed_shown or lost
 
 
 def _as_it_is(row: EvseRow) -> Target:
@@ -248,7 +261,7 @@ def make_plan(
     `rolling_since`: a rolling resync is under way; what was acknowledged before is pushed again.
     """
     changes: list[Change] = []
-    unchanged = waiting = quarantined = missing = 0
+    unchanged = waiting = quarantined = nothing_to_do = missing = 0
     for row in rows:
         if row.first_missing is not None and row.held:
             missing += 1
@@ -269,6 +282,8 @@ def make_plan(
             quarantined += 1
         elif row.in_doubt_since is not None:
             waiting += 1
+        elif row.called_gone and not row.may_be_shown and not guard:
+            nothing_to_do += 1
         elif row.presence is Presence.PRESENT and not guard:
             unchanged += 1  # nobody has what was never published, and what is withheld is counted by itself
     changes.sort(key=_oldest_first)
@@ -277,6 +292,7 @@ def make_plan(
         unchanged=unchanged,
         waiting=waiting,
         quarantined=quarantined,
+        gone=nothing_to_do,
         missing=missing,
         withheld=withheld,
     )
@@ -295,7 +311,8 @@ def make_full_load(
     `adopting`: a person said that what Hubject held before us may go.
 
     A withheld or quarantined EVSE that Hubject holds stays in with its last acknowledged status (P5), or with what can
-    be read of it.
+    be read of it. What is gone from the source, or called gone by it, is left out: EvseNotFound is what Hubject says of
+    an EVSE that it does not hold.
     """
     records: list[tuple[str, str, EvseStatus]] = []
     withdraws: list[str] = []
@@ -304,16 +321,16 @@ def make_full_load(
     for row in rows:
         guard = withheld.get(row.key, "")
         held_back = bool(guard)
-        leaves = not held_back and gone(row, policy, now=now) and policy.missing is not Missing.KEEP
+        missing = gone(row, policy, now=now) and policy.missing is not Missing.KEEP
+        leaves = not held_back and (row.called_gone or missing)
         status = None if leaves else _full_status(row, policy, now=now, withheld=guard)
         unkept = status is None and not leaves
         waiting += _must_wait(row, policy, now=now, unkept=unkept, withheld=held_back)
-        if status is None or row.key in refused:
-            leaves_out.append(row.key)
-        else:
+        if status is not None and not _removes(status) and row.key not in refused:
             records.append((row.key, row.source_id, status))
-        shown = row.held if adopting else row.may_be_shown
-        if shown and (status in (None, EvseStatus.EVSE_NOT_FOUND) or row.key in refused):
+            continue
+        leaves_out.append(row.key)
+        if row.held if adopting else _counts(row):
             withdraws.append(row.key)
     return FullLoadPlan(
         records=tuple(records), withdraws=tuple(withdraws), leaves_out=tuple(leaves_out), waiting=waiting
@@ -339,6 +356,11 @@ def _full_status(row: EvseRow, policy: PlanPolicy, *, now: float, withheld: str)
     return None if status is Hold.HOLD else status
 
 
+def _removes(status: EvseStatus | None) -> bool:
+    """Nobody sees an EVSE with this target: deleted, or EvseNotFound."""
+    return status in (None, EvseStatus.EVSE_NOT_FOUND)
+
+
 def _oldest_first(change: Change) -> tuple[float, str]:
     return (change.since if change.since is not None else 0.0, change.key)
 
@@ -347,6 +369,9 @@ def _decide(
     row: EvseRow, status: EvseStatus | None, *, now: float, mode: Mode, rolling_since: float | None
 ) -> Change | None:
     thorough = mode is Mode.RECONCILE
+    not_there = _removes(status) and row.presence is Presence.ABSENT and row.in_doubt_since is None
+    if not_there and not (thorough and _due_again(row, now=now)):
+        return None
     if row.in_doubt_since is not None:
         kind = Kind.QUARANTINE if row.quarantine is not None else Kind.IN_DOUBT  # a bad one stays alone
         return _change(row, status, kind, "was in doubt, settle is over: the latest status")
@@ -356,12 +381,8 @@ def _decide(
         return _change(
             row, status, Kind.QUARANTINE, f"quarantined ({row.quarantine.code}), tried again alone"
         )
-    if row.presence is Presence.ABSENT and row.first_missing is not None:
-        return (
-            _change(row, status, Kind.REASSERT, "gone, but was in doubt earlier: removed once more")
-            if thorough
-            else None
-        )
+    if not_there:
+        return _change(row, status, Kind.REASSERT, "gone, but was in doubt earlier: removed once more")
     if row.presence is Presence.ABSENT:
         return _change(row, status, Kind.NEW, f"new: {row.rule}")
     if row.presence is Presence.UNKNOWN or status is not row.status:
@@ -374,10 +395,10 @@ def _decide(
 
 
 def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
-    missing = row.first_missing is not None
-    if missing or (row.held and status in (None, EvseStatus.EVSE_NOT_FOUND)):
-        why = "gone from the source" if missing else row.rule
-        return _change(row, status, Kind.WITHDRAWAL, f"withdrawn: {why}")
+    if _removes(status):
+        why = "gone from the source" if row.first_missing is not None else row.rule
+        what = "withdrawn" if _counts(row) else "not known to be at Hubject, removed if it is"
+        return _change(row, status, Kind.WITHDRAWAL, f"{what}: {why}")
     if row.presence is Presence.UNKNOWN:
         return _change(row, status, Kind.NEW, f"not known to be at Hubject: {row.rule}")
     return _change(row, status, Kind.STATUS, row.rule)
@@ -389,12 +410,10 @@ def _never_inserted(row: EvseRow) -> bool:
 
 
 def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) -> Change:
-    leaves = row.first_missing is not None and status in (None, EvseStatus.EVSE_NOT_FOUND)
-    removal = leaves or _never_inserted(row)
-    known_gone = row.presence is Presence.ABSENT and row.status is status  # it may be there as EvseNotFound
+    removal = _removes(status) or _never_inserted(row)
     if status is None:
         action = ActionType.DELETE
-    elif row.presence is Presence.PRESENT or kind is Kind.WITHDRAWAL or removal or known_gone:
+    elif row.presence is Presence.PRESENT or removal:
         # An EVSE that may not be there is never created just to be withdrawn: an insert refused because it is
         # there would be read as "not there".
         action = ActionType.UPDATE
@@ -410,6 +429,6 @@ def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) ->
         previous=row.status,
         presence=row.presence,
         since=row.changed_at if row.changed_at is not None else row.first_missing,
-        held=row.may_be_shown,
+        held=_counts(row),
         removal=removal,
     )

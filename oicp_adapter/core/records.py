@@ -117,6 +117,18 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.cause is not Cause.REPORTED and self.desired is not self.fallback
 
     @property
+    def believed_shown(self) -> bool:
+        """Drivers see it by what we know, or may since a request of ours that is unanswered. What Hubject may hold from
+        before us, and we never had an answer about, is not believed."""
+        never_answered = self.status is None and self.in_doubt_since is None
+        return self.may_be_shown and not never_answered
+
+    @property
+    def called_gone(self) -> bool:
+        """The source has it and says that it is gone (REMOVED, Stock, Deprecated), often for ever: never inserted."""
+        return self.first_missing is None and self.desired is EvseStatus.EVSE_NOT_FOUND
+
+    @property
     def wanted(self) -> bool:
         """The source has it and wants drivers to see it."""
         return self.first_missing is None and self.desired not in (None, EvseStatus.EVSE_NOT_FOUND)

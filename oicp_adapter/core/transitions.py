@@ -62,10 +62,14 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
     """A request with this record was closed without a readable answer at `now`.
 
     An update changes no presence; anything else may or may not have happened. But no request shows an EVSE that was not
-    shown and that the source does not want shown: it stays off the drivers' maps, whatever came of it.
+    shown and that the source does not want shown: it stays off the drivers' maps, whatever came of it. And a full load
+    says nothing of one that it does not hold and Hubject does not have.
     """
+    not_in_it = row.presence is Presence.ABSENT and row.in_doubt_since is None and not row.wanted
+    if action is ActionType.FULL_LOAD and not_in_it:
+        return row
     presence = Presence.UNKNOWN
-    if not row.may_be_shown and not row.wanted:
+    if not row.believed_shown and not row.wanted:
         presence = Presence.ABSENT
     elif action is ActionType.UPDATE and row.presence is Presence.PRESENT:
         presence = Presence.PRESENT
@@ -118,9 +122,9 @@ def full_load_doubted(state: OperatorState, *, now: float) -> OperatorState:
 def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> EvseRow:
     """Hubject is known not to have it: left out of an applied fullLoad, or it answered so.
 
-    What the source still has keeps its quarantine: it was left out because of it.
+    What the source still wants shown keeps its quarantine: it was left out because of it.
     """
-    waits = row.desired is not None and row.first_missing is None and row.flaw is not Flaw.AMBIGUOUS
+    waits = row.wanted and row.flaw is not Flaw.AMBIGUOUS
     return replace(
         row,
         presence=Presence.ABSENT,
@@ -131,7 +135,7 @@ def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> E
         doubted_at=None,
         reassert_at=_reassert_at(row, now=now, settle=settle),
         turned_at=None,
-        quarantine=None if row.first_missing is not None else row.quarantine,
+        quarantine=row.quarantine if row.wanted else None,
         changed_at=row.changed_at if waits else None,
         said_at=row.said_at if waits else None,
     )
@@ -198,8 +202,13 @@ def recovered(picture: Picture, *, now: float, restarted: bool) -> list[EvseRow]
 
 
 def distrusted(row: EvseRow, *, now: float) -> EvseRow:
-    """The ledger may have gone back in time: what it says of Hubject may be old. Pushed again after settle."""
-    return replace(row, presence=Presence.UNKNOWN, in_doubt_since=now, doubted_at=first_doubt(row, now=now))
+    """The ledger may have gone back in time: what it says of Hubject may be old. Pushed again after settle.
+
+    What was not shown and is not wanted is removed once more, and is no withdrawal.
+    """
+    stays_off = not row.believed_shown and not row.wanted
+    presence = Presence.ABSENT if stays_off else Presence.UNKNOWN
+    return replace(row, presence=presence, in_doubt_since=now, doubted_at=first_doubt(row, now=now))
 
 
 def distrusted_state(state: OperatorState) -> OperatorState:
@@ -219,8 +228,10 @@ def observed(
     """The source's word about one EVSE it has. Returns the same object when nothing changed.
 
     `absent`: an EVSE never seen before is known not to be at Hubject (the baseline is known).
-    `full_doubt_since`: an unanswered full load, sent without this EVSE, may still be applied and delete it.
+    `full_doubt_since`: an unanswered full load may still be applied, and delete what was not in it and turns up now.
     """
+    shows = desired.status not in (None, EvseStatus.EVSE_NOT_FOUND)
+    turns_up = shows and not (row is not None and row.wanted)
     if row is None:
         if desired.status is None or (desired.ambiguous and absent):
             return None
@@ -230,14 +241,18 @@ def observed(
             source_id=desired.wire_id,
             presence=Presence.ABSENT if absent else Presence.UNKNOWN,
         )
-        if full_doubt_since is not None and now - full_doubt_since < REASSERT_AFTER * settle:
-            doubted_since = full_doubt_since if now - full_doubt_since < settle else None
-            row = replace(
-                row,
-                in_doubt_since=doubted_since,
-                doubted_at=doubted_since,
-                reassert_at=full_doubt_since + REASSERT_AFTER * settle,
-            )
+    not_in_it = turns_up and row.status is None and row.in_doubt_since is None
+    if not_in_it and full_doubt_since is not None and now - full_doubt_since < REASSERT_AFTER * settle:
+        doubted_since = full_doubt_since if now - full_doubt_since < settle else None
+        row = replace(
+            row,
+            in_doubt_since=doubted_since,
+            doubted_at=doubted_since,
+            reassert_at=full_doubt_since + REASSERT_AFTER * settle,
+        )
+    never_there = row.presence is Presence.ABSENT and row.reassert_at is None
+    if desired.status is EvseStatus.EVSE_NOT_FOUND and never_there and row.quarantine is not None:
+        row = replace(row, quarantine=None, changed_at=None, said_at=None)  # refused while it was wanted
     unread_since = _unread_since(row, desired, now)
     returned = desired.cause is Cause.REPORTED and desired.status is row.status and row.acknowledged
     turned_at = None if returned else row.turned_at
@@ -258,8 +273,10 @@ def observed(
     )
     if same and (row.first_missing is None or desired.status is None):
         return row
-    settled = desired.status is row.status and row.acknowledged
-    waits = desired.status is not None and not settled and not (desired.ambiguous and not row.may_be_shown)
+    holds = desired.status is row.status and row.acknowledged
+    gone = desired.status is EvseStatus.EVSE_NOT_FOUND and not row.believed_shown
+    nothing_to_do = gone or (desired.ambiguous and not row.may_be_shown)
+    waits = desired.status is not None and not (holds or nothing_to_do)
     repeated = desired.status is row.desired and row.changed_at is not None
     return replace(
         row,

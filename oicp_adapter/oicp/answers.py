@@ -47,6 +47,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds to wait, from Retry-After in either form."""
     named_ids: tuple[str, ...] = ()
     """EvseIDs named in AdditionalInfo, as written there (often without separators)."""
+    not_there: bool = False
+    """A refusal that says, by its code or in words, that Hubject does not have the EVSE."""
     indexes: tuple[int, ...] = ()
     """Record positions named by `validationErrors[].fieldReference`."""
     duration: float = 0.0

@@ -23,6 +23,10 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 SUCCESS = "000"
+NO_EVSE_DATA = "603"
+DUPLICATE_IDS = "018"
+DATA_ERROR = "022"
+"""Also the answer to an insert of what exists and an update of what does not."""
 
 _CERTIFICATE_HINT = (
     "compare the operator's id in the configuration with the client certificate, renew the certificate if it "
@@ -40,13 +44,13 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
             "the OperatorID does not belong to the client certificate, or the certificate has expired",
             _CERTIFICATE_HINT,
         ),
-        "018": Meaning(
+        DUPLICATE_IDS: Meaning(
             Reaction.REFUSED,
             "an EvseID occurs twice, or lies outside the operator's EvseID prefixes",
             "correct the id, or have Hubject register its prefix for the operator",
         ),
         "021": Meaning(Reaction.TRANSIENT, "Hubject system error"),
-        "022": Meaning(Reaction.REFUSED, "a record is invalid, or the action does not fit what is held"),
+        DATA_ERROR: Meaning(Reaction.REFUSED, "a record is invalid, or the action does not fit what is held"),
         "210": Meaning(
             Reaction.STOPPED,
             "no active subscription for this service",
@@ -59,7 +63,7 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
         ),
         "310": Meaning(Reaction.TRANSIENT, "a service behind Hubject did not respond"),
         "320": Meaning(Reaction.TRANSIENT, "a service behind Hubject is not available"),
-        "603": Meaning(
+        NO_EVSE_DATA: Meaning(
             Reaction.REFUSED,
             "Hubject has no EVSE data for some of these EVSEs",
             "upload the EVSE data (PushEVSEData) of the named EVSEs",

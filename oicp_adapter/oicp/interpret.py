@@ -16,7 +16,15 @@ import msgspec
 
 from oicp_adapter.core.text import one_line
 from oicp_adapter.oicp.answers import Answer, Reaction
-from oicp_adapter.oicp.codes import CODES, SUCCESS, WRONG_PATH, WRONG_PATH_MARK, Meaning, by_status
+from oicp_adapter.oicp.codes import (
+    CODES,
+    NO_EVSE_DATA,
+    SUCCESS,
+    WRONG_PATH,
+    WRONG_PATH_MARK,
+    Meaning,
+    by_status,
+)
 
 RETRY_AFTER_DEFAULT = 10.0
 """Seconds to wait after a 429 that does not say how long, or says nonsense."""
@@ -25,6 +33,11 @@ RETRY_AFTER_MAX = 3600.0
 
 _INDEX = re.compile(r"evseStatusRecord\[([0-9]{1,9})\]", re.IGNORECASE)
 _ID_LIKE = re.compile(r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}|\+?[0-9][0-9*]{6,40}")
+_NOT_THERE = re.compile(
+    r"\b(not (be )?found|(does|do|did|could) not exist|doesn't exist|don't exist|not existing|no such)\b",
+    re.IGNORECASE,
+)
+"""Words for an EVSE that Hubject does not have. `EvseNotFound` itself, one word, is a status and says nothing."""
 _BETWEEN_IDS = re.compile(r"[^A-Za-z0-9*+]+")
 
 
@@ -53,6 +66,7 @@ def interpret(
     if wait is None and answer.reaction is Reaction.THROTTLED:
         wait = RETRY_AFTER_DEFAULT
     quoted = said.text if said.json else _without_tags(text)
+    spoken_of = answer.reaction is Reaction.REFUSED
     return msgspec.structs.replace(
         answer,
         code=said.code,
@@ -62,6 +76,7 @@ def interpret(
         http_status=http_status,
         process_id=one_line(lowered.get("process-id", "")) or None,
         retry_after=wait,
+        not_there=spoken_of and (said.code == NO_EVSE_DATA or bool(_NOT_THERE.search(said.text))),
     )
 
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from oicp_adapter.core.guards import (
     Allowance,
+    Guard,
     GuardPolicy,
     Refusal,
+    all_called_gone,
     first_run_guard,
     remaining,
+    untried,
     withdrawal_guard,
 )
 from oicp_adapter.core.mass import Steps, mass_guard
@@ -33,11 +36,14 @@ class Decision:
     """What the mass guard says to the steps that staleness or something unmapped gives."""
     let_pass: str = ""
     """What goes out although a few unusable records speak against it."""
+    untried: tuple[str, ...] = ()
+    """Keys of what is called gone and waits for the baseline; no refusal: the unknown baseline is told anyway."""
 
     @property
     def withheld(self) -> dict[str, str]:
         """Key → guard."""
-        return withheld_by(self.refusals)
+        waiting = dict.fromkeys(self.untried, Guard.BASELINE.value)
+        return waiting | withheld_by(self.refusals)
 
 
 def withheld_by(refusals: Iterable[Refusal]) -> dict[str, str]:
@@ -81,15 +87,15 @@ class Decider:
                 complete=complete,
                 mode=mode,
                 rolling_since=state.rolling_since,
-                withheld=withheld_by(refusals),
+                withheld=dict.fromkeys(waiting, Guard.BASELINE.value) | withheld_by(refusals),
             )
 
         steps = mass_guard(values, self.guards, now=now, allowed=allowance.unknowns, operator=self.operator)
-        refusals = [
-            refusal
-            for refusal in (first_run_guard(values, rejected=rejected), steps.refusal)
-            if refusal is not None
-        ]
+        first = first_run_guard(values, rejected=rejected)
+        if allowance.adopt is None:  # else a person has said what is to remain
+            first = first or all_called_gone(values)
+        refusals = [refusal for refusal in (first, steps.refusal) if refusal is not None]
+        waiting: tuple[str, ...] = ()
         plan = planned()
         leaving = {change.key for change in plan.withdrawals}
         withdrawals = withdrawal_guard(
@@ -105,9 +111,15 @@ class Decider:
         unusables = unusable_guard(
             plan, rows, state, strangers, allowed=allowance.withdrawals, operator=self.operator
         )
-        if later := [refusal for refusal in (withdrawals, unusables) if refusal is not None]:
+        later = [refusal for refusal in (withdrawals, unusables) if refusal is not None]
+        waiting = untried(plan, rows)
+        if later or waiting:
             refusals += later
             plan = planned()
         return Decision(
-            plan=plan, refusals=tuple(refusals), steps=steps, let_pass=let_pass(plan, rows, state, strangers)
+            plan=plan,
+            refusals=tuple(refusals),
+            steps=steps,
+            let_pass=let_pass(plan, rows, state, strangers),
+            untried=waiting,
         )

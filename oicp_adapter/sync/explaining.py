@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.ids import Prefix
 from oicp_adapter.core.model import Rejected
 from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, gone_at, make_plan, of_writing
@@ -150,6 +151,8 @@ def _next(row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None
             f"Available: {row.fallback or 'nothing'}"
         )
     if row.withheld:
+        if row.withheld == Guard.BASELINE:
+            return "nothing while the baseline is unknown: gone in the source, and the first full load leaves it out"
         return f"nothing while {withheld(row)}"
     if stopped:
         return f"nothing for now: {stopped}"
@@ -161,6 +164,8 @@ def _next(row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None
         return f"{change.action} to {change.status or 'nothing'} with the next delta: {change.reason}"
     if row.quarantine is not None:
         return f"tried again alone at {time_text(row.quarantine.retry_at)}, or when its status changes"
+    if row.called_gone and not row.may_be_shown:
+        return "nothing to do: gone in the source, and Hubject does not show it"
     if row.first_missing is not None:
         return _leaving(row, policy, writing=writing)
     if row.status is not row.desired and row.changed_at is not None:

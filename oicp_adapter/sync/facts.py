@@ -86,6 +86,8 @@ class OperatorFacts(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     rejected: int
     missing: int
+    gone: int
+    """Called gone by the source and not shown at Hubject: nothing to do."""
     withheld: dict[str, str]
     """EvseID → guard."""
     refusals: list[RefusalFacts]
@@ -158,6 +160,7 @@ def operator_facts(
         quarantined=sum(1 for row in rows if row.quarantine is not None),
         rejected=rejected,
         missing=sum(1 for row in rows if row.first_missing is not None and row.held),
+        gone=sum(1 for row in rows if row.called_gone and not row.may_be_shown),
         withheld={row.wire_id: row.withheld for row in rows if row.withheld},
         refusals=[
             RefusalFacts(guard=guard, since=time_text(notice.since), text=notice.text, fix=notice.fix)

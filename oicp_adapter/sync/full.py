@@ -19,12 +19,12 @@ from oicp_adapter.core.guards import (
     withdrawal_guard,
 )
 from oicp_adapter.core.high_water import approved
-from oicp_adapter.core.ids import stripped
 from oicp_adapter.core.notices import cleared, noticed
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load, of_writing
 from oicp_adapter.oicp.answers import Answer, Reaction
+from oicp_adapter.oicp.codes import NO_EVSE_DATA
 from oicp_adapter.sync.decide import Decider, Decision, withheld_by
-from oicp_adapter.sync.isolation import NO_EVSE_DATA
+from oicp_adapter.sync.isolation import named
 from oicp_adapter.sync.publisher import Publisher
 from oicp_adapter.sync.report import CycleReport
 from oicp_adapter.sync.work import Work
@@ -125,11 +125,11 @@ class FullLoader:
             how = "adopted" if allowance.adopt is not None else "automatic"
             first = not work.state.baseline
             answer = self._publisher.full_load(full, work, how=how)
-            named = _named(full, answer) - refused
-            if answer.reaction is Reaction.REFUSED and named:
-                self._publisher.quarantine(sorted(named - quarantined), answer, work)
-                quarantined |= named
-                refused |= _not_as_before(named, full, answer, work)
+            at_fault = _at_fault(full, answer)
+            if answer.reaction is Reaction.REFUSED and at_fault:
+                self._publisher.quarantine(sorted(at_fault - quarantined), answer, work)
+                quarantined |= at_fault
+                refused |= _not_as_before(at_fault, full, answer, work)
                 continue
             self._react(full, answer, work, report)
             by_a_person = allowance.adopt is not None or allowance.withdrawals is not None
@@ -199,21 +199,19 @@ class FullLoader:
                 work.stopped_by = answer
 
 
-def _named(full: FullLoadPlan, answer: Answer) -> frozenset[str]:
-    if answer.indexes:
-        return frozenset(full.records[index][0] for index in answer.indexes if index < len(full.records))
-    if not answer.named_ids:
-        return frozenset()
-    named = {stripped(text) for text in answer.named_ids}
-    return frozenset(key for key, wire_id, _ in full.records if stripped(wire_id) in named)
+def _at_fault(full: FullLoadPlan, answer: Answer) -> frozenset[str]:
+    positions = named([wire_id for _, wire_id, _ in full.records], answer)
+    return frozenset(full.records[position][0] for position in positions)
 
 
-def _not_as_before(named: frozenset[str], full: FullLoadPlan, answer: Answer, work: Work) -> frozenset[str]:
+def _not_as_before(
+    at_fault: frozenset[str], full: FullLoadPlan, answer: Answer, work: Work
+) -> frozenset[str]:
     """What has to be left out of the next try. The others stay in it with their last acknowledged status (P5)."""
-    sent = {key: status for key, _, status in full.records if key in named}
-    before = {key: work.rows[key].status for key in named}
+    sent = {key: status for key, _, status in full.records if key in at_fault}
+    before = {key: work.rows[key].status for key in at_fault}
     hopeless = answer.code == NO_EVSE_DATA
-    return frozenset(key for key in named if hopeless or before[key] in (None, sent[key]))
+    return frozenset(key for key in at_fault if hopeless or before[key] in (None, sent[key]))
 
 
 def _without_data(full: FullLoadPlan, work: Work) -> frozenset[str]:

@@ -8,19 +8,16 @@ action is tried; else the request is halved until a single record is left.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
 from oicp_adapter.core.ids import stripped
-from oicp_adapter.core.model import ActionType
+from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Change
 from oicp_adapter.core.records import Presence
 from oicp_adapter.oicp.answers import Answer
-
-NO_EVSE_DATA = "603"
-DUPLICATE_IDS = "018"
-DATA_ERROR = "022"
-"""Also the answer to an insert of what exists and an update of what does not."""
+from oicp_adapter.oicp.codes import DATA_ERROR, DUPLICATE_IDS, NO_EVSE_DATA
 
 _OTHER = {ActionType.INSERT: ActionType.UPDATE, ActionType.UPDATE: ActionType.INSERT}
 
@@ -50,7 +47,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def isolate(bundle: Bundle, answer: Answer) -> Verdict:
     """Decide on a refused bundle."""
-    at_fault = _named(bundle, answer)
+    positions = named([change.wire_id for change in bundle.changes], answer)
+    at_fault = tuple(bundle.changes[position] for position in positions)
     if not at_fault and len(bundle.changes) == 1:
         at_fault = bundle.changes
     if at_fault:
@@ -79,17 +77,20 @@ def singles(bundle: Bundle) -> tuple[Bundle, ...]:
     return tuple(msgspec.structs.replace(bundle, changes=(change,)) for change in bundle.changes)
 
 
-def _named(bundle: Bundle, answer: Answer) -> tuple[Change, ...]:
-    """The records the answer names; none when it names something that is not, or not clearly, in the request."""
+def named(sent: Sequence[str], answer: Answer) -> tuple[int, ...]:
+    """Positions of the EvseIDs that a refusal names, in the request with `sent`; in a full load, too.
+
+    None when it names something that is not, or not clearly, in the request: without separators two DIN ids may be one
+    text, and taking one for the other deletes a charger that is well.
+    """
     if answer.indexes:
-        if max(answer.indexes) >= len(bundle.changes):
-            return ()
-        return tuple(bundle.changes[index] for index in sorted(set(answer.indexes)))
-    spelled = Counter(stripped(change.wire_id) for change in bundle.changes)
-    named = {stripped(text) for text in answer.named_ids}
-    if any(spelled[text] != 1 for text in named):
+        return () if max(answer.indexes) >= len(sent) else tuple(sorted(set(answer.indexes)))
+    texts = [stripped(wire_id) for wire_id in sent]
+    spelled = Counter(texts)
+    said = {stripped(text) for text in answer.named_ids}
+    if any(spelled[text] != 1 for text in said):
         return ()
-    return tuple(change for change in bundle.changes if stripped(change.wire_id) in named)
+    return tuple(position for position, text in enumerate(texts) if text in said)
 
 
 def _judge(bundle: Bundle, at_fault: tuple[Change, ...], answer: Answer) -> Verdict:
@@ -97,13 +98,22 @@ def _judge(bundle: Bundle, at_fault: tuple[Change, ...], answer: Answer) -> Verd
     rest = tuple(change for change in bundle.changes if change.key not in keys)
     innocent = msgspec.structs.replace(bundle, changes=rest) if rest else None
     again: tuple[Bundle, ...] = ()
-    not_there = answer.code in (DATA_ERROR, NO_EVSE_DATA)
-    gone = tuple(change for change in at_fault if change.removal and not_there)
-    others = tuple(change for change in at_fault if not (change.removal and not_there))
+    gone = tuple(change for change in at_fault if _already_gone(change, answer))
+    done = {change.key for change in gone}
+    others = tuple(change for change in at_fault if change.key not in done)
     if others and _other_may_help(bundle, answer):
         again = (_other_action(bundle, others, answer),)
         others = ()
     return Verdict(quarantine=others, already_gone=gone, rest=innocent, again=again)
+
+
+def _already_gone(change: Change, answer: Answer) -> bool:
+    """A removal refused because the EVSE is not there is done. A bare code may mean anything: it is taken for that only
+    where we did not know better, or where nobody sees the EVSE anyway."""
+    if not change.removal:
+        return False
+    unsure = change.presence is not Presence.PRESENT or change.previous is EvseStatus.EVSE_NOT_FOUND
+    return answer.not_there or (unsure and answer.code == DATA_ERROR)
 
 
 def _other_may_help(bundle: Bundle, answer: Answer) -> bool:

@@ -182,7 +182,7 @@ class _Search:
         """Find out who is at fault."""
         verdict = isolate(bundle, answer)
         self._pusher.already_gone(verdict.already_gone, self._work)
-        if verdict.quarantine:
+        if verdict.quarantine or verdict.already_gone:
             self._leaves += 1
             self._faults += 1
         for change in verdict.quarantine:

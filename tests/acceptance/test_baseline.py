@@ -53,3 +53,25 @@ def test_a_lost_ledger_is_a_first_run_and_deletes_nothing(house: House) -> None:
     daemon.tell(signal.SIGUSR1)
     assert daemon.waits_for("full.done")["full_load"] == "refused"
     assert house.holds() == published(evses)
+
+
+def test_what_the_source_keeps_as_removed_for_ever_is_in_nobody_s_way(house: House) -> None:
+    # In the field: OCPI keeps every EVSE that ever was. A hundred of them without EVSE data ended each run in exit 3,
+    # filled the quarantine with the advice to upload their EVSE data, and kept the baseline unknown.
+    live, removed = fleet(100), dict.fromkeys(list(fleet(200))[100:], "REMOVED")
+    house.simulator.set_evse_data(list(live))
+    house.configure()
+    house.exports(live | removed)
+    first = house.call("sync")
+    assert (first.code, house.holds()) == (0, published(live)), first.said
+    assert "oicp-adapter resync slb --adopt 100" in house.call("resync", "slb", "--dry-run").err
+    adopted = house.call("resync", "slb", "--adopt", "100")
+    assert adopted.code == 0, adopted.said
+    assert "full load applied: 100 records" in adopted.out
+    assert "nothing is quarantined" in house.call("quarantine", "list").out
+    assert "100 gone in the source: nothing to do" in " ".join(house.call("plan").out.split())
+    assert "100 gone in the source, not shown at Hubject" in house.call("status").out
+    assert "nothing to do: gone in the source" in house.call("explain", "DE*SLB*E0150*1").out
+    house.simulator.clear_journal()
+    assert house.call("sync").code == 0
+    assert house.requests() == []

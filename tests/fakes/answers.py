@@ -19,7 +19,7 @@ KILLED_AFTER = Scripted(Crash, applies=True)
 """kill -9 after Hubject applied it."""
 
 
-def refused(code: str, *named: str, indexes: tuple[int, ...] = ()) -> Answer:
+def refused(code: str, *named: str, indexes: tuple[int, ...] = (), not_there: bool = False) -> Answer:
     """Nothing applied; `named` as Hubject writes them."""
     return Answer(
         reaction=Reaction.REFUSED,
@@ -29,4 +29,5 @@ def refused(code: str, *named: str, indexes: tuple[int, ...] = ()) -> Answer:
         process_id="P-1",
         named_ids=named,
         indexes=indexes,
+        not_there=not_there or code == "603",
     )

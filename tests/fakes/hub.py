@@ -64,7 +64,9 @@ class FakeHub:
             ActionType.DELETE: [wire for wire in wanted if wire not in self.held],
         }.get(request.action, [])
         if wrong:
-            return _refused("022", "wrong action", wrong if self.names else [])
+            there = request.action is ActionType.INSERT
+            text = f"EVSE {'already exists' if there else 'does not exist'}" if self.names else "Data error"
+            return _refused("022", text, wrong if self.names else [], not_there=self.names and not there)
         if request.action is ActionType.DELETE:
             self.held = {wire: status for wire, status in self.held.items() if wire not in wanted}
         else:
@@ -75,5 +77,12 @@ class FakeHub:
         )
 
 
-def _refused(code: str, text: str, named: list[str]) -> Answer:
-    return Answer(reaction=Reaction.REFUSED, code=code, text=text, http_status=200, named_ids=tuple(named))
+def _refused(code: str, text: str, named: list[str], *, not_there: bool = False) -> Answer:
+    return Answer(
+        reaction=Reaction.REFUSED,
+        code=code,
+        text=text,
+        http_status=200,
+        named_ids=tuple(named),
+        not_there=not_there or code == "603",
+    )

@@ -7,7 +7,7 @@ pushed in between. Nothing here is laxer than tests/contract allows the simulato
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -91,8 +91,6 @@ BAD: dict[str, Callable[[list[tuple[int, str]]], answers.Answer]] = {
     "unknown code": lambda bad: answers.refusal("999", "Nobody knows"),
 }
 """How Hubject refuses a request because of EVSEs it does not take."""
-NOT_THERE = ("603", "022")
-"""Said to a removal these mean that the EVSE is not there, which DESIGN section 2 takes at its word."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +156,12 @@ class Watch:
     def struck(self, push: StatusPush, kind: str) -> None:
         """A fault hit it."""
 
-    def is_removal(self, push: StatusPush) -> bool:
-        """It holds one EVSE, which the source has no longer: "not there" is then taken as done."""
+    def never_inserted(self) -> set[str]:
+        """Keys of the request under way that are not inserted, whatever comes of it."""
+        return set()
+
+    def surely_there(self, push: StatusPush) -> bool:
+        """The adapter knows that Hubject shows the EVSEs of this request."""
         return False
 
 
@@ -231,9 +233,11 @@ class Hubject:
             self._arrive(push, self.crash_arrival)
             raise
         if fault is None:
-            wire = self._decide(push, late_by=None)
+            wire = self._decide(push, late_by=None, heard=True)
         elif fault.kind in READABLE:
             wire = READABLE[fault.kind](push, self.clock.now())
+            if len(push.keys) == 1:
+                self._made_true(push, push.keys, fault.kind)
         else:
             return self._unanswered(push, fault)
         self.clock.advance(LATENCY)
@@ -275,10 +279,12 @@ class Hubject:
             self.clock.true = max(self.clock.true, first.due)
             self._decide(first.push, late_by=first.due - first.given_up, run=first.run)
 
-    def _decide(self, push: StatusPush, *, late_by: float | None, run: int | None = None) -> answers.Answer:
+    def _decide(
+        self, push: StatusPush, *, late_by: float | None, run: int | None = None, heard: bool = False
+    ) -> answers.Answer:
         if self.body_limit is not None and len(push.records) > self.body_limit:
             return answers.too_large()
-        if refused := self._refuse_bad(push):
+        if refused := self._refuse_bad(push, heard=heard):
             return refused
         before = self.statuses()
         verdict = self.decider.push_status(OPERATOR, push)
@@ -295,25 +301,38 @@ class Hubject:
             )
         return verdict.answer
 
-    def _refuse_bad(self, push: StatusPush) -> answers.Answer | None:
+    def _refuse_bad(self, push: StatusPush, *, heard: bool) -> answers.Answer | None:
         at_fault = [
             (index, wire, self.bad[key])
-            for index, (key, (wire, status)) in enumerate(push.items())
+            for index, (key, (wire, _)) in enumerate(push.items())
             if key in self.bad
-            and not (
-                (status == "EvseNotFound" or self.watch.is_removal(push))
-                and self.bad[key].startswith(NOT_THERE)
-            )
         ]
         if not at_fault:
             return None
         style = min(each[2] for each in at_fault)
-        return BAD[style]([(index, wire) for index, wire, its in at_fault if its == style])
+        named = [(index, wire) for index, wire, its in at_fault if its == style]
+        if heard and (style.endswith(" named") or len(push.keys) == 1):
+            self._made_true(push, [key_of(wire) for _, wire in named], style)
+        return BAD[style](named)
+
+    def _made_true(self, push: StatusPush, keys: Iterable[str], said: str) -> None:
+        """Where "not there" is taken at its word, it is so: what has lost its EVSE data has lost its status, too.
+
+        That is 603 to a removal, and a bare 022 where the adapter did not know better. Any other is a lie, and the
+        adapter must not believe it.
+        """
+        if not (said.startswith("603") or (said.startswith("022") and not self.watch.surely_there(push))):
+            return
+        removed = {
+            key for key, (_, status) in push.items() if status == "EvseNotFound" and push.action != "fullLoad"
+        }
+        removed |= self.watch.never_inserted()
+        shelf = self.decider.holdings.shelf(OPERATOR)
+        for key in removed.intersection(keys):
+            shelf.pop(key, None)
 
     def _fault_for(self, push: StatusPush) -> Fault | None:
         for fault in self.faults:
-            if fault.kind.startswith(NOT_THERE) and self.watch.is_removal(push):
-                continue  # it would be a lie, and believed
             if fault.action in ("", push.action):
                 self.faults.remove(fault)
                 self.hits[fault.kind, push.action] += 1

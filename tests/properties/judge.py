@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from oicp_adapter.core.guards import Allowance
-from oicp_adapter.core.model import ActionType, Flaw
+from oicp_adapter.core.model import ActionType, EvseStatus, Flaw
 from oicp_adapter.core.records import EvseRow, Picture, Presence, PushIntent, PushRow
 from oicp_adapter.simulator.validate import StatusPush
 from tests.properties.hubject import BLAMELESS, Move, Watch, shown
@@ -76,8 +76,14 @@ class Judge(Watch, Watcher):
     """Keys that were in a request refused without their fault."""
     gone: dict[str, float] = field(default_factory=dict)
     """Key → when a request of ours took it from the drivers, without allowance."""
-    removal: bool = False
-    """The push under way is one EVSE that the source has no longer, or that must not be inserted."""
+    sure: bool = False
+    """The ledger knows that Hubject shows the EVSEs of the push under way."""
+    aside: set[str] = field(default_factory=set)
+    """Keys that Hubject did not have and nobody wanted when the last fullLoad began: it says nothing of them."""
+    ours: set[str] = field(default_factory=set)
+    """Keys that a request of ours has shown to drivers, or may have."""
+    claims: set[str] = field(default_factory=set)
+    """Keys of the push under way that two chargers claim: not to be inserted."""
     before_us: set[str] = field(default_factory=set)
     """Keys that Hubject may have held before us: whoever adopts lets them go."""
     tried: set[str] = field(default_factory=set)
@@ -105,12 +111,13 @@ class Judge(Watch, Watcher):
         self.perhaps = {key for key, row in picture.rows.items() if row.presence is Presence.UNKNOWN}
         self.known |= self.current
         self.rolling = picture.state.rolling_since is not None
+        self.claims = set()
         if intent.action is ActionType.FULL_LOAD:
             self._full_load(intent, picture)
             return
         rows = [picture.rows[record.key] for record in intent.records]
-        tried = rows[0].flaw is Flaw.AMBIGUOUS
-        self.removal = len(rows) == 1 and (rows[0].first_missing is not None or tried)
+        self.sure = rows[0].presence is Presence.PRESENT and rows[0].status is not EvseStatus.EVSE_NOT_FOUND
+        self.claims = {row.key for row in rows if row.flaw is Flaw.AMBIGUOUS}
         assert len({row.presence for row in rows}) == 1, "records of different presence share a request"
         if any(row.quarantine for row in rows):
             assert len(rows) == 1, "a quarantined record shares a request"
@@ -118,9 +125,18 @@ class Judge(Watch, Watcher):
         state = picture.state
         probe = state.trouble is not None and bool(state.full_wanted) and len(rows) == 1
         for record, row in zip(intent.records, rows, strict=True):
+            if record.status in (None, EvseStatus.EVSE_NOT_FOUND):
+                assert intent.action is not ActionType.INSERT, f"inserted to be withdrawn: {row}"
+                assert row.presence is not Presence.ABSENT or self._unsettled(row), (
+                    f"nothing to remove: {row}"
+                )
             assert probe or self._worth_sending(row) or record.status != row.status, (
                 f"P6: no-op pushed for {row.key}: {record.status} ({record.reason})"
             )
+
+    def _unsettled(self, row: EvseRow) -> bool:
+        """A request in doubt, now or earlier, may still show it."""
+        return row.in_doubt_since is not None or row.reassert_at is not None
 
     def _worth_sending(self, row: EvseRow) -> bool:
         """Reasons to push what the ledger says Hubject holds already."""
@@ -133,6 +149,12 @@ class Judge(Watch, Watcher):
 
     def _full_load(self, intent: PushIntent, picture: Picture) -> None:
         run = self.run
+        self.aside = {
+            key
+            for key, row in picture.rows.items()
+            if row.presence is Presence.ABSENT and row.in_doubt_since is None
+            if row.first_missing is not None or row.desired in (None, EvseStatus.EVSE_NOT_FOUND)
+        }
         self.before_us = {
             key
             for key, row in picture.rows.items()
@@ -186,8 +208,11 @@ class Judge(Watch, Watcher):
             assert not claimed, f"inserted although two chargers claim them: {sorted(claimed)}"
         self.trying = withdrawn - self.tried
         self.tried |= withdrawn
+        harmless = withdrawn & (
+            self.aside | (withdrawn - self.ours)
+        )  # whatever a late fullLoad does, nobody sees them
         for key in push.keys:
-            since = self.doubt.get(key, None if key in self.settled else self.full_doubt)
+            since = self.doubt.get(key, None if key in self.settled | harmless else self.full_doubt)
             assert since is None or now >= since + self.settle - self.slack, (
                 f"P6: {key} is sent {now - since:.0f} s after it went in doubt"
             )
@@ -199,8 +224,11 @@ class Judge(Watch, Watcher):
         if kind not in BLAMELESS:
             self.accused |= set(push.keys)
 
-    def is_removal(self, push: StatusPush) -> bool:
-        return push.action != "fullLoad" and self.removal
+    def never_inserted(self) -> set[str]:
+        return self.claims
+
+    def surely_there(self, push: StatusPush) -> bool:
+        return push.action != "fullLoad" and self.sure
 
     def unanswered(self, push: StatusPush) -> None:
         self._doubted(push)
@@ -227,8 +255,9 @@ class Judge(Watch, Watcher):
 
     def _doubted(self, push: StatusPush) -> None:
         keys: Iterable[str] = push.keys
+        self.ours |= {key for key, (_, status) in push.items() if status != "EvseNotFound"}
         if push.action == "fullLoad":
-            keys = {*push.keys, *self.current}
+            keys = {*push.keys, *(self.current - self.aside)}
             self.run.full_doubted = True
             self.full_doubt, self.settled = self.clock.true, set(keys)
         self.doubt.update(dict.fromkeys(keys, self.clock.true))
@@ -240,7 +269,7 @@ class Judge(Watch, Watcher):
         _, intent = self.in_flight
         keys = {record.key for record in intent.records}
         if intent.action is ActionType.FULL_LOAD:
-            keys |= self.current
+            keys |= self.current - self.aside
             self.full_doubt, self.settled = self.clock.true, set(keys)
         self.doubt.update(dict.fromkeys(keys, self.clock.true))
         self.in_flight = None
@@ -261,6 +290,7 @@ class Judge(Watch, Watcher):
             self.disturbed |= {
                 key for key in {*move.before, *move.after} if move.before.get(key) != move.after.get(key)
             }
+        self.ours |= {key for key, (_, status) in move.push.items() if status != "EvseNotFound"}
         left = {key for key in move.left if key in self.known and key not in self.disturbed}
         if not beyond:
             self.disturbed -= self.disturbed if move.push.action == "fullLoad" else set(move.push.keys)
@@ -274,6 +304,11 @@ class Judge(Watch, Watcher):
             assert not early, f"P4: withdrawn after one snapshot: {sorted(early)}"
         if run.allowance.adopt is not None and move.push.action == "fullLoad":
             left -= self.before_us
+        strangers = left - self.ours  # held from before us, if at all: not believed, and so no withdrawal
+        if move.push.action != "fullLoad" and move.late_by is None:
+            remain = max(1, sum(1 for status in self.wanted().values() if status))
+            assert len(strangers) <= remain, f"P4: {len(strangers)} from before us left, {remain} remain"
+        left -= strangers
         if not beyond:
             run.left |= left
             if run.allowance.withdrawals is None:
@@ -322,4 +357,8 @@ class Judge(Watch, Watcher):
             )
         for key, row in picture.rows.items():
             if row.quarantine is not None:
-                assert key in self.accused, f"P5: an innocent EVSE is quarantined: {row}"
+                lost = key in self.disturbed  # later than settle, behind our back: Hubject has it no longer
+                assert key in self.accused or lost, f"P5: an innocent EVSE is quarantined: {row}"
+                gone = row.first_missing is None and row.desired is EvseStatus.EVSE_NOT_FOUND
+                done = gone and row.presence is Presence.ABSENT and row.reassert_at is None
+                assert not done, f"gone, not there, and quarantined: {row}"

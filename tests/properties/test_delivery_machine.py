@@ -30,7 +30,7 @@ from oicp_adapter.core.model import SourceRecord
 from oicp_adapter.core.plan import Missing
 from oicp_adapter.ledger.sqlite import SqliteLedger, SqliteStore
 from oicp_adapter.ports import Ledger
-from tests.properties.hubject import BAD, NOT_THERE, ONE_SHOT, Fault, key_of
+from tests.properties.hubject import BAD, ONE_SHOT, Fault, key_of
 from tests.properties.virtual import BOUNDARIES, FULL_DISK_AT, START, Armed
 from tests.properties.world import OCPI, Choices, World, evse
 
@@ -70,9 +70,7 @@ mines = st.one_of(
 jobs = st.sampled_from(["delta", "delta", "reconcile", "nightly"])
 pauses = st.sampled_from([1.0, 10.0, 31.0, 61.0, 61.0, 2 * SETTLE, 10 * SETTLE])
 THEMES = [
-    (kind, action)
-    for kind, action in itertools.product(ONE_SHOT, ("insert", "update", "delete", "fullLoad"))
-    if not (action == "delete" and kind.startswith(NOT_THERE))  # that is no fault: the removal is done
+    (kind, action) for kind, action in itertools.product(ONE_SHOT, ("insert", "update", "delete", "fullLoad"))
 ]
 """Every fault with every action: each sequence repeats two of them, so that none is met too seldom."""
 OFTEN = THEMES + 3 * [theme for theme in THEMES if theme[1] == "delete"]
@@ -108,7 +106,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.size = 0
         self.world = World()
         self.steps_forward = 3
-        self.fresh = 0
+        self.fresh = self.stored = 0
         self.themes: list[Fault] = []
         self.steps = 0
 
@@ -128,6 +126,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         generous=st.booleans(),
         calls_per_minute=st.sampled_from([1900, 20, 1]),
         seed=st.integers(0, 9),
+        stored=st.sampled_from([0, 0, 1, 4, 70]),
         warm=st.sampled_from([True, True, False]),
         themes=st.runner().flatmap(_themes),
     )
@@ -135,6 +134,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self,
         size: int,
         preloaded: int,
+        stored: int,
         warm: bool,
         generous: bool,
         believed_after: float | None,
@@ -151,6 +151,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         chosen = Choices(guards=guards, settle=SETTLE, missing=missing, **choices)  # type: ignore[arg-type]
         self.world = World(chosen, ledger=self.ledger())
         self.world.backend.evses = {evse(number): "AVAILABLE" for number in range(size)}
+        self.some_are_stored(stored)
         overlap = size // 2
         self.world.hubject.preload(
             {evse(number): "Occupied" for number in range(overlap, overlap + preloaded)}
@@ -223,6 +224,16 @@ class DeliveryMachine(RuleBasedStateMachine):
     def all_return(self) -> None:
         for number in range(self.size):
             self.world.backend.evses.setdefault(evse(number), "AVAILABLE")
+
+    @rule(count=st.integers(1, 4))
+    def some_are_stored(self, count: int) -> None:
+        """The source has EVSEs that it calls gone and that Hubject never had; it keeps them for ever."""
+        for _ in range(count):
+            wire = evse(400 + self.stored)
+            self.stored += 1
+            self.world.backend.evses[wire] = "REMOVED"
+            self.world.hubject.bad[key_of(wire)] = "603 named"
+            self.world.judge.accused.add(key_of(wire))
 
     @rule(number=numbers)
     def one_is_respelled(self, number: int) -> None:
@@ -341,6 +352,30 @@ class DeliveryMachine(RuleBasedStateMachine):
         if restarted:
             self.world.restart()
         self._run_struck(job, faults, after)
+
+    @rule(
+        chosen=some,
+        gone=st.sampled_from(["REMOVED", "REMOVED", "vanishes"]),
+        said=st.sampled_from(["022 unnamed", "022 unnamed", "022 misnamed", "603 unnamed", "unknown code"]),
+        times=st.integers(1, 12),
+        after=pauses,
+    )
+    def removals_are_refused(self, chosen: list[int], gone: str, said: str, times: int, after: float) -> None:
+        """Hubject refuses to take EVSEs off, in words that say nothing."""
+        self._wake()
+        if gone == "REMOVED":
+            self.some_change(chosen[:3], "REMOVED")
+        else:
+            self.some_vanish(chosen[:3])
+            self.world.delta()
+            self.world.clock.advance(61.0)
+        self.world.hubject.faults += [
+            Fault(said, action) for action in ("update", "delete") for _ in range(times)
+        ]
+        self._run("delta")
+        self.world.hubject.faults.clear()
+        self.world.check()
+        self.world.clock.advance(after)
 
     @rule(faults=striking("", "fullLoad"), chosen=some, after=pauses)
     def night_goes_badly(self, faults: list[Fault], chosen: list[int], after: float) -> None:

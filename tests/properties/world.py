@@ -450,9 +450,10 @@ class World:
     def cure(self) -> None:
         """Hubject takes every EVSE again; a day passes; nobody is left in quarantine, and it is quiet."""
         self.hubject.bad.clear()
+        withheld: set[str] = set()
         for _ in range(3):
             self.clock.advance(86_400.0)
-            self._reconcile()
+            withheld |= self._reconcile()
         self._pass(61.0, 61.0)
         self._reconcile()  # of what a guard held back a delta may let a part go, and then the rest are few enough
         self.check()
@@ -463,8 +464,21 @@ class World:
             if row.quarantine and wanted.get(row.key) and row.cause is not Cause.UNMAPPED and not row.withheld
         ]
         assert not stuck, f"P5: still quarantined: {stuck}"
+        self._removals_tried_again(withheld)
         self.diverging()
         self._quiet()
+
+    def _removals_tried_again(self, withheld: set[str]) -> None:
+        """A refused removal is retried until drivers no longer see the EVSE, unless it is not to leave anyway.
+
+        `withheld`: by a guard, when it was due.
+        """
+        if self.choices.missing is Missing.KEEP:
+            return
+        seen = {key for key, status in self.hubject.statuses().items() if status != "EvseNotFound"}
+        removals = [row for row in self.rows().values() if row.quarantine and not row.wanted]
+        shown = [row for row in removals if row.key in seen - withheld]
+        assert not shown, f"P5: a refused removal is not tried again: {shown}"
 
     def person(self) -> None:
         """Somebody repairs the source and allows the rest: Hubject holds exactly what the backend says."""
@@ -499,11 +513,15 @@ class World:
             self.delta()
             self.check()
 
-    def _reconcile(self) -> None:
+    def _reconcile(self) -> set[str]:
+        """Twice, a while apart. Returns what a guard withheld."""
+        withheld = set()
         for _ in range(2):
             self.reconcile()
             self.check()
+            withheld |= {key for key, row in self.rows().items() if row.withheld}
             self.clock.advance(61.0)
+        return withheld
 
     def _quiet(self) -> None:
         """A healthy system finds nothing and sends nothing."""

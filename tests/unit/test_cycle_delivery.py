@@ -27,7 +27,7 @@ from tests.fakes.answers import (
     refused,
 )
 from tests.fakes.hub import Crash
-from tests.fakes.operator import Choices, Operator, wire
+from tests.fakes.operator import Choices, Operator, described, wire
 
 FLEET = {"E1": "AVAILABLE", "E2": "CHARGING"}
 FLEET_OF_THREE = {"E1": "AVAILABLE", "E2": "AVAILABLE", "E3": "AVAILABLE"}
@@ -510,3 +510,15 @@ def test_a_full_load_that_was_applied_ends_the_rolling_resync_it_was_replaced_by
     assert operator.state.rolling_since is None
     operator.delta(after=10)
     assert operator.sent() == []
+
+
+def test_a_restart_does_not_forget_who_is_quarantined() -> None:
+    # Every start pushes what Hubject has refused all week, in one request with the others.
+    operator = Operator()
+    operator.has_many(3)
+    operator.hub.no_data = {wire("E2")}
+    operator.delta()
+    operator.start()
+    operator.forget()
+    operator.delta(after=10)
+    assert (operator.sent(), described(operator.row("E2"))) == ([], "absent -, quarantined 603 x1")

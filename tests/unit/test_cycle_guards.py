@@ -306,7 +306,7 @@ def test_removed_chargers_stay_off_the_map_while_the_source_is_unreadable() -> N
     operator.source.failure = SourceError("down")
     operator.delta(after=10)
     operator.delta(after=300)
-    assert operator.holds() == {**fleet(1, 20, "Unknown"), **fleet(21, 25, "EvseNotFound")}
+    assert operator.holds() == fleet(1, 20, "Unknown")
     operator.source.failure = None
     assert (operator.delta(after=10).exit_code, shown(operator)) == (0, 20)
 
@@ -610,10 +610,10 @@ def test_statuses_go_on_changing_behind_an_unreadable_heartbeat() -> None:
     full = operator.full(after=10)
     assert (full.full_load, full.exit_code) == ("applied", 3)
     assert operator.hub.requests[-1].action.value == "fullLoad"
-    assert counted(operator) == {"Available": 16, "OutOfService": 1, "Occupied": 2, "EvseNotFound": 1}
+    assert counted(operator) == {"Available": 16, "OutOfService": 1, "Occupied": 2}
     operator.has({**fleet(1, 18), "E19": "REMOVED", "E20": "CHARGING"}, last_seen=old)
     operator.delta(after=10)
-    assert counted(operator) == {"Available": 16, "OutOfService": 1, "Occupied": 2, "EvseNotFound": 1}
+    assert counted(operator) == {"Available": 16, "OutOfService": 1, "Occupied": 2}
 
 
 def test_the_connectors_that_can_be_read_speak_for_an_evse_whose_other_one_cannot() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -236,3 +238,23 @@ def test_a_record_with_other_separators_is_found_by_the_id_it_means() -> None:
 
 def found(rejected: list[tuple[Rejected, float]], evse_id: str) -> list[RejectedFacts]:
     return rejections("abc", evse_id, rejected, prefixes=(parse_prefix("DE*ABC"),))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"presence": Presence.ABSENT}, "nothing to do: gone in the source, and Hubject does not show it"),
+        (
+            {"presence": Presence.UNKNOWN},
+            "update to EvseNotFound with the next delta: not known to be at Hubject",
+        ),
+        (
+            {"presence": Presence.UNKNOWN, "withheld": "baseline"},
+            "nothing while the baseline is unknown: gone in",
+        ),
+    ],
+)
+def test_what_the_source_calls_gone_is_told_as_such(more: dict[str, Any], words: str) -> None:
+    # "insert to EvseNotFound", or "Hubject holds what the source says", of a charger that lies in the stock.
+    stored = replace(SETTLED, status=None, desired=EvseStatus.EVSE_NOT_FOUND, value="REMOVED", **more)
+    assert told(stored).next.startswith(words)

@@ -12,6 +12,7 @@ from oicp_adapter.core.guards import (
     Guard,
     GuardPolicy,
     Refusal,
+    all_called_gone,
     baseline_guard,
     emptiness_guard,
     first_run_guard,
@@ -19,11 +20,12 @@ from oicp_adapter.core.guards import (
     grown,
     published,
     remaining,
+    untried,
     withdrawal_guard,
 )
 from oicp_adapter.core.high_water import day_of
 from oicp_adapter.core.model import Cause, EvseStatus
-from oicp_adapter.core.plan import FullLoadPlan
+from oicp_adapter.core.plan import FullLoadPlan, PlanPolicy, make_plan
 from oicp_adapter.core.records import LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence, Quarantine
 
 NOW = 1_800_000_000.0
@@ -443,3 +445,45 @@ def test_on_a_first_run_the_removed_are_compared_with_the_fleet_the_source_has()
     unknown = [row(f"E{number}", status=None, presence=Presence.UNKNOWN) for number in range(100)]
     assert guard(10, unknown) is None
     assert guard(11, unknown) is not None
+
+
+@pytest.mark.parametrize(
+    ("gone", "shown", "tried"), [(10, 10, True), (11, 10, False), (1, 0, True), (2, 0, False)]
+)
+def test_on_a_first_run_no_more_is_tried_than_there_is_to_show(gone: int, shown: int, tried: bool) -> None:
+    # A lost ledger, and an export that calls nearly every EVSE removed: none of them counts as published.
+    new = {"status": None, "presence": Presence.UNKNOWN}
+    rows = {one.key: one for one in (row(f"E{number}", **new) for number in range(gone + shown))}
+    for number in range(gone):
+        rows[f"E{number}"] = row(f"E{number}", desired=EvseStatus.EVSE_NOT_FOUND, **new)
+    plan = make_plan(rows.values(), PlanPolicy(), now=NOW, complete=True)
+    assert len(untried(plan, rows)) == (0 if tried else gone)
+    refusal = all_called_gone(list(rows.values()))
+    assert (refusal is not None) is (shown == 0 and gone > 1)
+
+
+def test_what_is_called_gone_is_no_part_of_a_first_run() -> None:
+    # A hundred REMOVED EVSEs beside sixty with words that no table knows: the wrong vocabulary passes as the minority.
+    new = {"status": None, "presence": Presence.ABSENT}
+    odd = [row(f"E{number}", cause=Cause.UNMAPPED, **new) for number in range(60)]
+    gone = [row(f"G{number}", desired=EvseStatus.EVSE_NOT_FOUND, **new) for number in range(100)]
+    refusal = first_run_guard(odd + gone)
+    assert refusal is not None
+    assert "60 of 60" in refusal.text
+
+
+def test_one_bad_record_beside_what_is_called_gone_is_no_unreadable_first_run() -> None:
+    # A person empties the map on purpose, and is told that 1 of 1 cannot be published.
+    new = {"status": None, "presence": Presence.UNKNOWN}
+    gone = [row(f"G{number}", desired=EvseStatus.EVSE_NOT_FOUND, **new) for number in range(10)]
+    assert first_run_guard(gone, rejected=1) is None
+    assert first_run_guard(gone, rejected=11) is not None
+
+
+def test_what_is_called_gone_makes_the_fleet_no_larger() -> None:
+    # Five hundred chargers removed over the years raise the limit to fifty for a fleet of a hundred.
+    gone = [
+        row(f"G{n}", desired=EvseStatus.EVSE_NOT_FOUND, status=None, presence=Presence.UNKNOWN)
+        for n in range(500)
+    ]
+    assert guard(11, fleet(100) + gone) is not None

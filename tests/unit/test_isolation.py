@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from oicp_adapter.core.model import ActionType, EvseStatus
@@ -34,14 +35,18 @@ def change(
     )
 
 
+def removals(*names: str, presence: Presence = Presence.PRESENT) -> Bundle:
+    changes = tuple(change(name, presence=presence, removal=True) for name in names)
+    return Bundle(action=UPDATE, changes=changes)
+
+
 def bundle(
     *names: str,
     action: ActionType = UPDATE,
     presence: Presence = Presence.PRESENT,
-    removal: bool = False,
     refusals: tuple[Answer, ...] = (),
 ) -> Bundle:
-    changes = tuple(change(name, presence=presence, action=action, removal=removal) for name in names)
+    changes = tuple(change(name, presence=presence, action=action) for name in names)
     return Bundle(action=action, changes=changes, refusals=refusals)
 
 
@@ -123,17 +128,41 @@ def test_an_unnamed_refusal_of_known_records_is_halved() -> None:
     assert again(isolate(bundle("A", "B", "C"), refused("022"))) == ["update A", "update B C"]
 
 
-def test_a_removal_refused_because_the_evse_is_not_there_is_done() -> None:
+@pytest.mark.parametrize("presence", list(Presence))
+@pytest.mark.parametrize(
+    "answer", [refused("603"), refused("022", not_there=True), refused("777", not_there=True)]
+)
+def test_a_removal_refused_because_the_evse_is_not_there_is_done(answer: Answer, presence: Presence) -> None:
     # What has long gone is removed anew every night.
-    verdict = isolate(bundle("A", removal=True), refused("022"))
+    verdict = isolate(removals("A", presence=presence), answer)
     assert [change.key for change in verdict.already_gone] == ["A"]
     assert (quarantine(verdict), again(verdict)) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("presence", "gone"), [(Presence.PRESENT, []), (Presence.UNKNOWN, ["A"]), (Presence.ABSENT, ["A"])]
+)
+def test_a_bare_022_to_a_removal_is_taken_for_not_there_only_where_we_did_not_know(
+    presence: Presence, gone: list[str]
+) -> None:
+    # Hubject answers 022 to everything for an hour: forty chargers are forgotten, and shown as Available for good.
+    verdict = isolate(removals("A", presence=presence), refused("022"))
+    assert [change.key for change in verdict.already_gone] == gone
+    assert (quarantine(verdict), again(verdict)) == ([] if gone else ["A"], [])
+
+
 def test_a_removal_refused_for_another_reason_is_not_done() -> None:
     # Hubject still shows it, and we believe it gone.
-    verdict = isolate(bundle("A", removal=True), refused("018"))
+    verdict = isolate(removals("A", presence=Presence.UNKNOWN), refused("018"))
     assert (quarantine(verdict), verdict.already_gone) == (["A"], ())
+
+
+def test_what_is_off_the_map_already_is_not_quarantined_for_a_bare_022() -> None:
+    # A rolling resync says it again after a late full load has taken the record away: it is listed for ever.
+    again_off = change("A", removal=True)
+    again_off = msgspec.structs.replace(again_off, previous=EvseStatus.EVSE_NOT_FOUND)
+    verdict = isolate(Bundle(action=UPDATE, changes=(again_off,)), refused("022"))
+    assert (quarantine(verdict), len(verdict.already_gone)) == ([], 1)
 
 
 def settle(given: Bundle, hubject: Callable[[Bundle], Answer | None]) -> tuple[list[str], list[str], int]:

@@ -202,3 +202,9 @@ def test_a_vocabulary_with_a_bad_row_is_refused_and_the_row_is_named(row: str, n
     text = f'title = "T"\nlevel = "evse"\n[values.A]\nwhy = "W."\nsource = "S"\n{row}\n'
     with pytest.raises(ConfigurationError, match=named):
         read_vocabulary("mine", text)
+
+
+def test_the_time_of_the_last_change_is_no_sign_of_life() -> None:
+    # A backend that restamps every record keeps the last state of dead chargers on the map.
+    restamped = record(last_heartbeat=NOW - 86_400, updated_at=NOW)
+    assert (only(restamped).status, only(restamped).cause) == (EvseStatus.UNKNOWN, Cause.STALE)

@@ -205,6 +205,26 @@ def test_the_evses_a_refusal_names_are_found(code: str, info: str | None, named:
 
 
 @pytest.mark.parametrize(
+    ("body", "not_there"),
+    [
+        (refusal("603", info=MISSING), True),
+        (refusal("603", "any text"), True),
+        (refusal("022", "Data error"), False),
+        (refusal("022", "Data error", "EVSE does not exist: DE*ABC*E1"), True),
+        (refusal("022", "EvseID could not be found"), True),
+        (refusal("777", "no such EVSE"), True),
+        (refusal("022", "EVSE already exists", "DEABCE1"), False),
+        (refusal("022", "EvseStatus EvseNotFound is not allowed"), False),
+        (refusal("018", "Duplicate EVSE IDs"), False),
+        (bare("001", "OICP service not found for URI: /x"), False),
+    ],
+)
+def test_a_refusal_says_by_603_or_in_words_that_the_evse_is_not_there(body: bytes, not_there: bool) -> None:
+    # A removal refused for another reason is taken for done, and the charger stays on the map.
+    assert read(200, body).not_there is not_there
+
+
+@pytest.mark.parametrize(
     ("references", "reaction", "indexes"),
     [
         ((INDEXED,), Reaction.REFUSED, (3,)),

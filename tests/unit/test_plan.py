@@ -289,9 +289,54 @@ def test_a_full_load_leaves_out_what_is_gone_and_says_so() -> None:
     assert full(row(first_missing=GONE, status=NOT_FOUND)) == ({}, ())
 
 
-def test_a_full_load_counts_what_it_turns_to_not_found() -> None:
+def test_a_full_load_leaves_out_and_counts_what_the_source_calls_gone() -> None:
     # A source that says REMOVED for a whole region passes the guard inside the full load.
-    assert full(row(desired=NOT_FOUND)) == ({"E1": NOT_FOUND}, ("E1",))
+    assert full(row(desired=NOT_FOUND)) == ({}, ("E1",))
+    assert full(row(desired=NOT_FOUND, status=NOT_FOUND)) == ({}, ())
+    assert full(row(desired=NOT_FOUND, quarantine=bad(NOT_FOUND))) == ({}, ("E1",))
+
+
+def never_answered(presence: Presence = Presence.UNKNOWN, **more: Any) -> EvseRow:
+    return row(presence=presence, status=None, **more)
+
+
+def test_what_the_source_calls_gone_and_hubject_never_had_is_not_sent_at_all() -> None:
+    # OCPI keeps REMOVED for ever: each is inserted, refused for want of EVSE data and put in quarantine, and whoever
+    # follows the printed advice puts a stored charger on the map.
+    stored = never_answered(Presence.ABSENT, desired=NOT_FOUND)
+    for mode in Mode:
+        assert (plan(stored, mode=mode).changes, plan(stored, mode=mode).gone) == ((), 1)
+    assert full(stored) == ({}, ())
+
+
+def test_where_it_is_unknown_whether_hubject_has_it_one_removal_is_tried_and_counts_nowhere() -> None:
+    # 100 of 200 are REMOVED for ever: a first run is refused as if half of the map would go.
+    change = only(plan(never_answered(desired=NOT_FOUND)))
+    assert (change.action.value, change.status, change.removal, change.withdraws) == (
+        "update",
+        NOT_FOUND,
+        True,
+        False,
+    )
+    assert full(never_answered(desired=NOT_FOUND)) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({"first_missing": GONE}, True),
+        ({"first_missing": GONE, "quarantine": bad()}, False),
+        ({"desired": NOT_FOUND}, False),
+        ({"desired": NOT_FOUND, "in_doubt_since": NOW - 61}, True),
+    ],
+)
+def test_of_what_was_never_answered_only_what_went_missing_or_is_in_doubt_is_a_withdrawal(
+    more: dict[str, Any], counts: bool
+) -> None:
+    # An export that loses what Hubject held before us empties the map; or what Hubject refused waits for a person.
+    given = never_answered(**more)
+    assert only(plan(given, mode=Mode.RECONCILE)).withdraws is counts
+    assert full(given) == ({}, ("E1",) if counts else ())
 
 
 def test_a_full_load_leaves_out_what_hubject_refused_in_it_and_counts_it_if_it_was_shown() -> None:

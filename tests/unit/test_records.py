@@ -143,8 +143,10 @@ def test_no_request_in_doubt_shows_who_was_not_shown_and_is_not_wanted(
     more: dict[str, Any], after: Presence, action: ActionType
 ) -> None:
     # What left the map with a person's leave counts as leaving it again, and waits for a person again.
-    doubt = doubted(row(**more), action, now=NOW, push_id=9)
-    assert (doubt.presence, doubt.in_doubt_since) == (after, NOW)
+    before = row(**more)
+    doubt = doubted(before, action, now=NOW, push_id=9)
+    untouched = action is ActionType.FULL_LOAD and before.presence is Presence.ABSENT and not before.wanted
+    assert (doubt.presence, doubt.in_doubt_since) == (after, None if untouched else NOW)
     assert doubt.may_be_shown is (after is Presence.UNKNOWN)
 
 
