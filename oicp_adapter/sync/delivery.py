@@ -119,7 +119,7 @@ class Delivery:
             report.can_be_forced = not order.force and now >= resting.not_before
             report.failures.append((4, resting.text, resting.hint))
         else:
-            decision = self._send(decide, work, order, report, now=now, complete=complete)
+            decision = self._send(first, decide, work, order, report, now=now, complete=complete)
             self._settle_trouble(resting, work, report)
         report.withdrawn, report.let_turn = work.withdrawn, len(work.let_turn)
         if first.let_pass:
@@ -165,6 +165,7 @@ class Delivery:
 
     def _send(
         self,
+        decision: Decision,
         decide: Callable[[], Decision],
         work: Work,
         order: Order,
@@ -174,7 +175,6 @@ class Delivery:
         complete: bool | None,
     ) -> Decision:
         """A full load if one is due and may go, then everything else. Returns the last decision."""
-        decision = decide()
         resting = work.state.trouble is not None
         if work.state.full_wanted and complete is not None:
             if resting and decision.plan.changes:

@@ -23,6 +23,8 @@ ID_FIELDS = with_role(Role.IDENTITY)
 STATE_FIELDS = with_role(Role.STATE)
 
 _SHOWN = 20
+_REMEMBERED = 1000
+"""Texts of a column; ids have more, and are all different."""
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,8 @@ class Collected:
         self._time = cells.times.reader()
         self._empty = {column: cells.empty_words(column) for column in COLUMNS}
         self._longest_empty = max((len(word) for words in self._empty.values() for word in words), default=0)
+        self._known: dict[str, dict[str, str | None]] = {column: {} for column in COLUMNS}
+        """Column → text as it stands there → as it is read: most columns say the same few words again and again."""
 
     def add(self, names: Iterable[str], values: Iterable[Scalar], origin: str) -> None:
         """Keep one row, given as its values in the order of our field `names`.
@@ -60,17 +64,29 @@ class Collected:
         """
         members: dict[str, Any] = {"origin": harmless(origin)}
         for name, value in zip(names, values, strict=True):
-            if value is None or (isinstance(value, str) and self._says_nothing(name, value)):
+            if value is None:
                 continue
             try:
-                members[name] = self._time(value) if name in TIME_FIELDS else to_text(value)
+                members[name] = self._time(value) if name in TIME_FIELDS else self._text(name, value)
             except BadValue as error:
                 if name not in TIME_FIELDS:
                     self.undecodable(origin, f"{name}: {error}")
                     return
-                self._bad_time(name, f"{error} ({origin})")
-                members["unread"] = (*members.get("unread", ()), (name, shown(str(value))))
+                if not (isinstance(value, str) and self._says_nothing(name, value)):
+                    self._bad_time(name, f"{error} ({origin})")
+                    members["unread"] = (*members.get("unread", ()), (name, shown(str(value))))
         self.records.append(SourceRecord(**members))
+
+    def _text(self, name: str, value: Scalar) -> str | None:
+        if not isinstance(value, str):
+            return to_text(value)
+        known = self._known[name]
+        text = known.get(value, "")  # "" is no text that is ever read
+        if text == "":
+            text = None if self._says_nothing(name, value) else to_text(value)
+            if len(known) < _REMEMBERED:
+                known[value] = text
+        return text
 
     def _says_nothing(self, name: str, value: str) -> bool:
         """NULL and the like: no value, as if the cell were empty."""
