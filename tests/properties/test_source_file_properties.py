@@ -21,8 +21,10 @@ from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import TIME_FIELDS
 
 EMPTY = {word.casefold() for word in EMPTY_VALUES}
-texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).filter(
-    lambda text: text == text.strip() == harmless(text) and text.casefold() not in EMPTY
+texts = (
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
+    .map(lambda text: harmless(text.strip()))
+    .filter(lambda text: text != "" and text == text.strip() and text.casefold() not in EMPTY)
 )
 times = st.integers(min_value=1263 * 10**9, max_value=4 * 10**12).map(
     lambda milliseconds: milliseconds / 1000
