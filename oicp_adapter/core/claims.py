@@ -95,13 +95,15 @@ class Claims:
         number = (record.evse_number or "").strip()
         table = self.book.table(record)
         scope = _scope(table.vocabulary, number, connector)
-        place = _address(station, number, connector)
+        place = f"{station}/{connector}" if station and connector and not number else ""
+        place = place or "/".join(part for part in (station, number, connector) if part)
         evse = self._identify(record, place, (station, number, connector), scope, table.vocabulary)
         if evse is None and not (scope is Scope.STATION and station):
             return
         verdict = self.book.judge(record, table, key=evse.key if evse else "")
         charging = verdict.charging
-        if evse and self._was_charging(evse.key, place):
+        before = self._previous.get(evse.key) if evse else None
+        if before and any(state.charging and state.connector == place for state in before):
             charging = charging or not table.ends_session(record.status, verdict)
             verdict = verdict.after_charging or verdict
         state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, charging)
@@ -143,9 +145,6 @@ class Claims:
         if claim.scope is Scope.STATION:
             self.of_stations.setdefault(claim.station, []).append(claim)
 
-    def _was_charging(self, key: str, place: str) -> bool:
-        return any(state.connector == place and state.charging for state in self._previous.get(key, ()))
-
     def _identify(
         self,
         record: SourceRecord,
@@ -156,9 +155,9 @@ class Claims:
     ) -> EvseId | None:
         """The EVSE a record is about, or None: rejected, or about a station only. `parts`: of its address."""
         written = (record.evse_id or "").strip()
-        text = self._replace(written)
+        text = self._replace(written) if self._rules.evse_id_replace else written
         address = place if parts[0] else ""
-        if not text:
+        if not written:
             template = self._rules.evse_id_template if _names_one(scope, vocabulary) else None
             missing = _missing(template, parts, scope)
             if missing or template is None:
@@ -191,16 +190,10 @@ class Claims:
         )
 
 
-def _address(station: str, number: str, connector: str) -> str:
-    if station and connector and not number:
-        return f"{station}/{connector}"  # the usual one, kept fast
-    return "/".join(part for part in (station, number, connector) if part)
-
-
 def _scope(vocabulary: Vocabulary, number: str, connector: str) -> Scope:
+    zero = vocabulary.whole_station
     if vocabulary.level == "station":
         return Scope.STATION
-    zero = vocabulary.whole_station
     if not zero or zero not in (number, connector):
         return Scope.CONNECTOR
     return Scope.EVSE if number and number != zero else Scope.STATION

@@ -22,6 +22,9 @@ Claimants = Mapping[str, Sequence[Claim]]
 def claimants(claims: Sequence[Claim], template: str | None) -> Claimants:
     """The claims on one identity by the charger they may mean. One entry: they surely mean the same."""
     first = claims[0]
+    text = first.record.evse_id if first.record else None
+    if text and not text.isspace() and all(one.record and one.record.evse_id == text for one in claims):
+        return {first.wire: claims}  # the usual case, kept fast
     spelled = {_spelled(claim) for claim in claims if not claim.made}
     if len(spelled) == 1 and not any(claim.made for claim in claims):
         return {first.wire: claims}

@@ -83,6 +83,16 @@ def test_the_parts_of_the_template_are_cleaned_and_its_own_text_is_not() -> None
     assert [one.wire_id for one in fleet.desired.values()] == ["DE*ABC*ECP1A*92"]
 
 
+def test_an_id_of_which_nothing_is_left_is_refused_and_not_made() -> None:
+    # Two rows with "-" for an id get one from the template, and count as written alike.
+    rows = [
+        SourceRecord(evse_id="-", station_id=station, connector_id=connector, status="Available")
+        for station, connector in (("1", "11"), ("11", "1"))
+    ]
+    fleet = mapped(*rows, replace={"-": ""}, template="DE*ABC*E{station_id}*{connector_id}")
+    assert (fleet.desired, len(fleet.rejected)) == ({}, 2)
+
+
 def test_two_ids_that_are_one_after_the_replacement_are_told_and_not_published() -> None:
     # E1-11 and E11-1 were two ids in the backend; without their hyphens one charger's status is the other's.
     fleet = mapped(named("DE*ABC*E1-11", "Charging"), named("DE*ABC*E11-1"), replace={"-": ""})
