@@ -20,7 +20,16 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from oicp_adapter.core.columns import COLUMNS
-from oicp_adapter.core.vocabulary import Row, Stance, Target, Vocabulary, load_vocabulary, vocabulary_names
+from oicp_adapter.core.vocabulary import (
+    ColumnRule,
+    Row,
+    Stance,
+    Target,
+    Vocabulary,
+    common_words,
+    load_vocabulary,
+    vocabulary_names,
+)
 from oicp_adapter.settings.fields import Kind
 from oicp_adapter.settings.model import Settings
 from oicp_adapter.settings.tree import below, dotted, fields_of, is_table, variants
@@ -100,8 +109,10 @@ def mapping() -> str:
     tables = "\n".join(_vocabulary(load_vocabulary(name)) for name in vocabulary_names())
     topics = tomllib.loads((SCRIPTS / "disagreements.toml").read_text(encoding="utf-8"))["topic"]
     page = (SCRIPTS / "mapping.template.md").read_text(encoding="utf-8")
-    return page.replace("{{vocabularies}}", tables).replace(
-        "{{disagreements}}", "\n".join(map(_topic, topics))
+    return (
+        page.replace("{{vocabularies}}", tables)
+        .replace("{{flags}}", _columns(common_words()))
+        .replace("{{disagreements}}", "\n".join(map(_topic, topics)))
     )
 
 
@@ -190,7 +201,6 @@ STANCES = {
     Stance.SINGLE: "Says nothing about one of several EVSEs: Unknown.",
     Stance.NONE: "",
 }
-PLACES = {"before value": "before the value", "after value": "where the value says nothing"}
 
 
 def _vocabulary(vocabulary: Vocabulary) -> str:
@@ -199,13 +209,22 @@ def _vocabulary(vocabulary: Vocabulary) -> str:
     for value, row in vocabulary.values.items():
         why = " ".join([row.why, *_remarks(row)])
         text += f"| `{value}` | {_target(row.target)} | {why} | {row.source} |\n"
-    if vocabulary.columns:
-        text += "\n| other column | asked | status | because | source |\n|---|---|---|---|---|\n"
-    for rule in vocabulary.columns:
+    if vocabulary.headings:
+        text += "\nRead without `fields`: "
+        text += ", ".join(f"`{theirs}` as `{ours}`" for theirs, ours in vocabulary.headings.items()) + ".\n"
+    return text + _columns(vocabulary.columns)
+
+
+def _columns(rules: Iterable[ColumnRule]) -> str:
+    text = "\n| other column | asked | means | because | source |\n|---|---|---|---|---|\n"
+    rows = ""
+    for rule in rules:
         values = ", ".join(f"`{value}`" for value in rule.values)
-        text += f"| `{rule.column}` {values} | {PLACES[rule.place]} | {_target(rule.target)} "
-        text += f"| {rule.why} | {rule.source} |\n"
-    return text
+        meaning, asked = rule.meaning, "where the value says nothing" if rule.later else "before the value"
+        shown = _target(meaning) if isinstance(meaning, Target) else meaning.value
+        rows += f"| `{rule.column}` {values} | {asked if isinstance(meaning, Target) else '–'} | {shown} "
+        rows += f"| {rule.why} | {rule.source or '–'} |\n"
+    return text + rows if rows else ""
 
 
 def _remarks(row: Row) -> Iterator[str]:

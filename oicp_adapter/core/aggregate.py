@@ -15,7 +15,7 @@ from oicp_adapter.core.duplicates import settle
 from oicp_adapter.core.model import Cause, ConnectorState
 from oicp_adapter.core.rules import Rule, RuleKind
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife, newest, together
-from oicp_adapter.core.verdicts import Verdict
+from oicp_adapter.core.verdicts import NO_VALUE, Verdict
 from oicp_adapter.core.vocabulary import Stance, Target
 
 _ANY = (
@@ -29,6 +29,7 @@ _ALL = (
     (Target.SKIP, "all connectors unpublished"),
 )
 _STATION_ONLY = "This is said of the whole station: it does not tell about this one of its EVSEs."
+_UNREAD = "No connector is known to be in use, and no table knows what all of them say."
 _UNDECIDED = "No connector is in use or free, and they do not agree on why not."
 
 
@@ -118,7 +119,7 @@ def _reported(connectors: Sequence[Claim], whole: Claim | None, *, alone: bool) 
     if whole:
         stance = whole.verdict.whole_station
         if stance is Stance.VETO:
-            return _named("whole station", [whole], of=whole.verdict) if connectors else whole.verdict
+            return _vetoed(whole, connectors) if connectors else whole.verdict
         if not connectors:
             if stance is Stance.EVERY or (stance is Stance.SINGLE and alone) or _skipped(whole):
                 return whole.verdict
@@ -127,21 +128,34 @@ def _reported(connectors: Sequence[Claim], whole: Claim | None, *, alone: bool) 
     return _of_connectors(connectors)
 
 
+def _vetoed(whole: Claim, connectors: Sequence[Claim]) -> Verdict:
+    verdict = _named("whole station", [whole], of=whole.verdict)
+    if verdict.cause is not Cause.UNMAPPED:
+        return verdict
+    said = whole.verdict.readable
+    if said not in (Target.OUT_OF_SERVICE, Target.EVSE_NOT_FOUND):
+        said = _of_connectors(connectors).said
+    return msgspec.structs.replace(verdict, readable=said)
+
+
 def _of_connectors(connectors: Sequence[Claim]) -> Verdict:
     told = [claim for claim in connectors if not _skipped(claim)] or connectors
     if len(told) == 1:
         return told[0].verdict
+    unread = [claim for claim in told if claim.verdict.cause is Cause.UNMAPPED]
     for target, words in _ANY:
+        if target is Target.AVAILABLE and any(claim.verdict.value != NO_VALUE for claim in unread):
+            break  # the word that nobody knows may say that the place is taken
         for claim in told:
             if claim.verdict.target is target:
                 return _named(words, [claim], of=claim.verdict)
     for target, words in _ALL:
         if all(claim.verdict.target is target for claim in told):
             return _named(words, told, of=told[0].verdict)
-    if unmapped := [claim.verdict for claim in told if claim.verdict.cause is Cause.UNMAPPED]:
+    if unread:
         others = [claim for claim in told if claim.verdict.cause is not Cause.UNMAPPED]
         readable = _of_connectors(others).target if others else None
-        verdict = _named("no connector decides", told, of=unmapped[0], why=_UNDECIDED)
+        verdict = _named("no connector decides", told, of=unread[0].verdict, why=_UNREAD)
         return msgspec.structs.replace(verdict, readable=readable)
     undecided = [claim.verdict for claim in told if claim.verdict.target is Target.UNKNOWN]
     undecided += [msgspec.structs.replace(told[0].verdict, target=Target.UNKNOWN)]
@@ -158,6 +172,7 @@ def _named(words: str, claims: Sequence[Claim], *, of: Verdict, why: str = "") -
         rule=Rule(
             kind=RuleKind.CONNECTORS,
             text=f"{words} ({who})",
+            column=of.rule.column,
             value=of.value,
             setting=", ".join(dict.fromkeys(filter(None, (claim.verdict.rule.setting for claim in claims)))),
         ),

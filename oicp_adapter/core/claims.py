@@ -18,6 +18,7 @@ from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
 from oicp_adapter.core.spelling import replacing, setting, suggested
 from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook
 from oicp_adapter.core.vocabulary import Vocabulary
+from oicp_adapter.core.words import Link
 
 
 class Scope(Enum):
@@ -42,7 +43,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which EVSE of the station."""
     connector: str = ""
     scope: Scope = Scope.CONNECTOR
-    connection: str | None = None
+    connection: Link | None = None
     """What the source says about the connection, where that is not "online"."""
     online: bool = False
     """The source says that the charger is connected."""
@@ -100,14 +101,15 @@ class Claims:
         evse = self._identify(record, place, (station, number, connector), scope, table.vocabulary)
         if evse is None and not (scope is Scope.STATION and station):
             return
-        verdict = self.book.judge(record, table, key=evse.key if evse else "")
+        verdict = table.judge(record, evse.key if evse else "")
         charging = verdict.charging
         before = self._previous.get(evse.key) if evse else None
         if before and any(state.charging and state.connector == place for state in before):
             charging = charging or not table.ends_session(record.status, verdict)
             verdict = verdict.after_charging or verdict
         state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, charging)
-        broken = self._life.broken_connection(record.connection)
+        said = record.connection and record.connection.strip()
+        broken = table.link(said) if said else None
         claim = Claim(
             wire=evse.wire if evse else "",
             verdict=verdict,
@@ -117,7 +119,7 @@ class Claims:
             connector=connector,
             scope=scope,
             connection=broken,
-            online=broken is None and record.connection is not None,
+            online=bool(said) and broken is None,
             pulse=self._life.pulse(record),
             update=self._life.update(record),
             states=(state,),

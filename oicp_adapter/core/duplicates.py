@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from oicp_adapter.core.claims import Claim
 from oicp_adapter.core.signs_of_life import newest
 from oicp_adapter.core.vocabulary import Target
+from oicp_adapter.core.words import Link
 
 _SEVERITY = {
     Target.OUT_OF_SERVICE: 0,
@@ -22,6 +23,7 @@ _SEVERITY = {
 }
 LOSERS = (Target.EVSE_NOT_FOUND, Target.SKIP)
 """What is gone, or not there yet: anything else holds."""
+_NO_LINK = Link(unmapped=False, word="")
 
 
 def settle(claims: Sequence[Claim]) -> Claim:
@@ -46,7 +48,7 @@ def _order(claim: Claim) -> tuple[object, ...]:
         claim.time is None,
         -(claim.time or 0.0),
         claim.connection is None,
-        claim.connection or "",
+        claim.connection or _NO_LINK,
         claim.wire,
         verdict.value,
         verdict.rule.text,

@@ -83,6 +83,7 @@ def _mapped(
     told = LifeReport(life)
     ambiguities: list[Ambiguity] = []
     duplicates = 0
+    unread: set[tuple[str, str]] = set()
     for key, of_evse in claims.by_evse.items():
         ambiguous = False
         first = of_evse[0]
@@ -98,6 +99,8 @@ def _mapped(
             claim, _ = _contested(of_evse, claims, life)
         verdict = claim.verdict
         told.add(claim)
+        if verdict.cause is Cause.UNMAPPED:
+            unread.add((verdict.rule.column, verdict.value))
         desired[key] = Desired(
             key=key,
             wire_id=claim.wire,
@@ -118,10 +121,10 @@ def _mapped(
         rejected=tuple(
             sorted(filter(None, rejected), key=lambda one: (one.evse_id, one.reason, one.origin, one.address))
         ),
-        unmapped=(*claims.book.unmapped(), *told.unmapped()),
+        unmapped=(*claims.book.unmapped(unread), *told.unmapped()),
         duplicates=duplicates,
         ambiguous=tuple(sorted(ambiguities, key=lambda one: one.evse_id)),
-        remarks=told.remarks(),
+        remarks=(*told.remarks(), *claims.book.remarks()),
     )
 
 

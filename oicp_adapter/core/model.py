@@ -67,6 +67,8 @@ class Column(msgspec.Struct, frozen=True, gc=False):
     role: Role
     about: str
     """What it holds, in words for people."""
+    flag: bool = False
+    """It says yes or no, and may stand there the other way round."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -92,9 +94,9 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Orders duplicates; never ages a state by itself."""
     last_heartbeat: Annotated[float | None, Column(Role.TIME, "the charger's last heartbeat")] = None
     last_seen: Annotated[float | None, Column(Role.TIME, "when the charger was last heard from")] = None
-    connection: Annotated[str | None, Column(Role.STATE, "whether the charger is online")] = None
+    connection: Annotated[str | None, Column(Role.STATE, "whether the charger is online", flag=True)] = None
     station_status: Annotated[str | None, Column(Role.STATE, "what is said of the whole station")] = None
-    charging: Annotated[str | None, Column(Role.STATE, "whether a session is running")] = None
+    charging: Annotated[str | None, Column(Role.STATE, "whether a session is running", flag=True)] = None
     lifecycle: Annotated[str | None, Column(Role.STATE, "whether the charger is in the field")] = None
     error_code: Annotated[str | None, Column(Role.DETAIL, "the error code")] = None
     vendor: Annotated[str | None, Column(Role.DETAIL, "who made the charger")] = None
@@ -200,9 +202,17 @@ class UnmappedValue(msgspec.Struct, frozen=True, kw_only=True):
 
     vocabulary: str
     """"" where it is no word."""
+    column: str = "status"
     value: str
     count: int
+    """Of records."""
     hint: str
+    decides: bool = True
+    """It makes EVSEs Unknown; else the rules did not come to it."""
+    setting: str = ""
+    """The key of the table that says what it means, without the word: "mapping.overrides"; "" where there is none."""
+    proposal: str = ""
+    """A meaning that could stand there; never one that frees a charger, unless another table says so."""
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):

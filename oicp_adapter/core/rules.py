@@ -83,10 +83,11 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
         """It looks at nothing that is reported: it says what the EVSE is, connected or not."""
         return not self.values and not self.error_codes
 
-    def matches(self, record: SourceRecord, *, key: str, vocabulary: str) -> bool:
-        """Whether the rule is about this record of the EVSE `key` ("" where it speaks for a station only)."""
+    def matches(self, record: SourceRecord, *, value: str, key: str, vocabulary: str) -> bool:
+        """Whether the rule is about this record of the EVSE `key` ("" where it speaks for a station only). `value`: the
+        known word that its status is."""
         # Asked for every record and rule: what is not named costs nothing.
-        if self.values and (record.status or "").strip() not in self.values:
+        if self.values and value not in self.values:
             return False
         if self.vocabulary and vocabulary != self.vocabulary:
             return False
@@ -116,6 +117,10 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     """EvseID prefixes of the operator; an EVSE outside of them is rejected."""
     overrides: Mapping[str, Target] = {}
     """Source value → target, in every vocabulary, instead of the table's row. "": a record without status."""
+    words: Mapping[str, Mapping[str, str]] = {}
+    """Column beside the status → its words → a target or meaning, before the vocabulary's."""
+    configured: tuple[str, ...] = ()
+    """The columns that the configuration names: they are asked in every vocabulary."""
     rules: tuple[OverrideRule, ...] = ()
     """The first that matches a record holds, before overrides and tables."""
     reserved: EvseStatus = EvseStatus.OCCUPIED

@@ -14,8 +14,9 @@ import msgspec
 
 from oicp_adapter.core.model import NEVER, Cause, SourceRecord
 from oicp_adapter.core.rules import MappingRules, Rule, RuleKind
-from oicp_adapter.core.verdicts import Verdict
+from oicp_adapter.core.verdicts import Verdict, unmapped
 from oicp_adapter.core.vocabulary import Target
+from oicp_adapter.core.words import Link
 
 FUTURE_TOLERANCE = 300.0
 """Seconds a source's clock may be ahead of ours."""
@@ -26,7 +27,7 @@ _WHY = "The charger is not heard from any more: its last state may have changed 
 _WHY_UNREADABLE = "Nobody can tell whether the charger is still there: its sign of life cannot be read."
 _WHY_AHEAD = "Nobody can tell whether the charger is still there: its sign of life lies in the future."
 _WHY_SILENT = "The charger gives no sign of life, and the settings take that for offline."
-_ONLINE = {"online", "true", "1", "yes", "t", "y", "on", "up", "connected", "open", "accepted"}
+_WHY_LINK = "Nobody can tell whether the charger is still there: no table knows what its connection says."
 
 
 class Pulse(msgspec.Struct, frozen=True, gc=False):
@@ -109,18 +110,11 @@ class SignsOfLife:
         """What `updated_at` says, where it makes a state stale; else None."""
         return None if self._stale_before is None else self._of(record, ("updated_at",))
 
-    def broken_connection(self, connection: str | None) -> str | None:
-        """What the connection column says, if it says anything but "online"."""
-        if connection is None:
-            return None
-        said = connection.strip()
-        return said if said and said.casefold() not in _ONLINE else None
-
     def verdict(
         self,
         *,
         pulse: Pulse | None,
-        connection: str | None,
+        connection: Link | None,
         online: bool,
         update: Pulse | None,
         reported: Verdict,
@@ -132,9 +126,12 @@ class SignsOfLife:
         it counts only where no time is given at all.
         """
         if connection is not None:
+            if connection.unmapped:
+                return _unread_link(connection, reported)
             if pulse is not None and not pulse.column and self._is_out(pulse):
                 return _verdict(Target.OUT_OF_SERVICE, self._out, reported)
-            rule = _rule(f"offline: connection is {connection}", column="connection", value=connection)
+            word = connection.word
+            rule = _rule(f"offline: connection is {word}", column="connection", value=word)
             return _verdict(Target.UNKNOWN, rule, reported)
         if pulse is None:
             if self._silent_is_offline and not online:
@@ -193,6 +190,12 @@ def _verdict(target: Target, rule: Rule, reported: Verdict, *, why: str = _WHY) 
     return Verdict(
         target=target, rule=rule, value=reported.value, cause=Cause.STALE, readable=reported.said, why=why
     )
+
+
+def _unread_link(connection: Link, reported: Verdict) -> Verdict:
+    """Unknown: online or offline, nobody knows."""
+    verdict = unmapped(connection.word, "connection")
+    return msgspec.structs.replace(verdict, readable=reported.said, why=_WHY_LINK)
 
 
 def _unusable(pulse: Pulse, reported: Verdict) -> Verdict:

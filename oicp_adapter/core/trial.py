@@ -24,7 +24,7 @@ from oicp_adapter.core.model import (
 )
 from oicp_adapter.core.rules import MappingRules
 from oicp_adapter.core.verdicts import VerdictTable
-from oicp_adapter.core.vocabulary import Target, load_vocabulary
+from oicp_adapter.core.vocabulary import WORD_COLUMNS, Target, load_vocabulary, meaning_of
 
 NOT_PUBLISHED = "not published"
 _SAMPLE = parse_prefix("DE*ABC")
@@ -89,7 +89,7 @@ def attempt(records: Sequence[SourceRecord], rules: MappingRules, *, now: float)
 
 
 def _outcomes(fleet: MappedFleet, explained: Mapping[str, Explanation]) -> Iterable[Outcome]:
-    hints = {one.value: one.hint for one in fleet.unmapped}
+    hints = {(one.column, one.value): one.hint for one in fleet.unmapped}
     groups: dict[tuple[str, str], list[Desired]] = {}
     for one in fleet.desired.values():
         groups.setdefault((_shown(one), one.rule), []).append(one)
@@ -102,7 +102,7 @@ def _outcomes(fleet: MappedFleet, explained: Mapping[str, Explanation]) -> Itera
             rule=rule,
             because=reason.why,
             source=reason.source,
-            setting=hints.get(first.value, reason.rule.setting)
+            setting=hints.get((reason.rule.column, first.value), reason.rule.setting)
             if first.cause is Cause.UNMAPPED
             else reason.rule.setting,
             evses=len(group),
@@ -134,16 +134,19 @@ def entries(vocabulary: str, rules: MappingRules) -> list[Entry]:
                 rule=verdict.rule.text,
             )
         )
-    for column in found.columns:
+    for column in WORD_COLUMNS:
+        own = rules.words.get(column, {})
+        known = {word: (rule.meaning, rule.why, rule.source) for word, rule in found.words_of(column).items()}
+        known |= {word: (meaning_of(text), "The operator says what this word means.", "") for word, text in own.items()}
         rows += [
             Entry(
-                value=f"{column.column} = {value}",
-                status=_published(column.target, rules),
-                because=column.why,
-                source=column.source,
-                rule=f"{vocabulary} {column.column} {value}",
+                value=f"{column} = {word}",
+                status=_published(meaning, rules) if isinstance(meaning, Target) else meaning.value,
+                because=why,
+                source=source,
+                rule=f"{'words' if word in own else vocabulary} {column} {word}",
             )
-            for value in column.values
+            for word, (meaning, why, source) in known.items()
         ]
     return rows
 

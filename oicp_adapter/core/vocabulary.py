@@ -15,12 +15,16 @@ from typing import Literal
 
 import msgspec
 
-from oicp_adapter.core.columns import with_role
+from oicp_adapter.core.columns import COLUMNS, with_role
 from oicp_adapter.core.model import Role
+from oicp_adapter.core.words import folded
 from oicp_adapter.errors import ConfigurationError
 
-OTHER_STATES = tuple(name for name in with_role(Role.STATE) if name not in ("status", "connection"))
-"""The columns that a vocabulary may have rules for; `connection` means the same in all of them."""
+WORD_COLUMNS = tuple(name for name in with_role(Role.STATE) if name != "status")
+"""The columns beside the status whose words have meanings."""
+OTHER_STATES = tuple(name for name in reversed(WORD_COLUMNS) if name != "connection")
+"""Those that may decide the status, in the order in which they are asked where a vocabulary has no order of its own:
+what is not in the field is not out of service."""
 
 
 class Target(StrEnum):
@@ -35,6 +39,30 @@ class Target(StrEnum):
     """Kept for a driver; published as the setting `mapping.reserved` says."""
     SKIP = "skip"
     """Not published."""
+
+
+class Meaning(StrEnum):
+    """What a word of another column may mean, beside a target."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    NOTHING = "says nothing"
+    """No objection: the other columns and the status decide."""
+
+
+def meaning_of(text: str) -> Target | Meaning:
+    """A target or meaning by its name. Raises ValueError."""
+    return Meaning(text) if text in set(Meaning) else Target(text)
+
+
+def meanings_of(column: str) -> tuple[Target | Meaning, ...]:
+    """What the operator may say that a word of this column means.
+
+    Never Available: of a whole station it says nothing about its EVSEs, and before a status it would free busy ones.
+    """
+    if column == "connection":
+        return (Meaning.ONLINE, Meaning.OFFLINE)
+    return (Meaning.NOTHING, *(target for target in Target if target is not Target.AVAILABLE))
 
 
 class Stance(StrEnum):
@@ -69,16 +97,33 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule on another column than the status; compared without case. Rules are tried in file order."""
+    """What words of another column than the status mean; compared without case. Columns are asked in file order."""
 
     column: str
     """Another state column of a record (`oicp_adapter.core.columns`)."""
     values: tuple[str, ...]
-    place: Literal["before value", "after value"]
-    """Before the value counts, or where the value says nothing."""
-    target: Target
+    target: Target | None = None
+    means: Meaning | None = None
+    """Instead of a target. Of the column `connection` always: online or offline."""
+    place: Literal["before value", "after value", ""] = ""
+    """Before the value counts, or where the value says nothing. Default: a flag such as `charging` after it."""
     why: str
-    source: str
+    source: str = ""
+
+    @property
+    def meaning(self) -> Target | Meaning:
+        """What it says; exactly one of both is given."""
+        return self.target or self.means or Meaning.NOTHING
+
+    @property
+    def later(self) -> bool:
+        """Asked only where the value says nothing."""
+        return (self.place or usual_place(self.column)) == "after value"
+
+
+def usual_place(column: str) -> str:
+    """When a word of this column is asked for, where nobody says it."""
+    return "after value" if COLUMNS[column].flag else "before value"
 
 
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,6 +140,31 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The vocabulary whose values this one has too."""
     whole_station: str = ""
     """The number of an EVSE or connector that means the whole station (OCPP's 0); "": none does."""
+    called: tuple[str, ...] = ()
+    """Other names of it, as backends write them into a column: without case, blanks, `_`, `-` and dots."""
+    headings: dict[str, str] = {}
+    """How its exports name our fields: their column → our field."""
+    likely: int = 100
+    """A small number for one that many fleets speak: where a word could be of several, it is named first."""
+
+    def words_of(self, column: str) -> dict[str, ColumnRule]:
+        """The words that are known in a column beside the status: its own, then those of every vocabulary."""
+        found: dict[str, tuple[str, ColumnRule]] = {}
+        for rule in (*self.columns, *common_words()):
+            if rule.column == column:
+                for value in rule.values:
+                    found.setdefault(value.casefold(), (value, rule))
+        return dict(found.values())
+
+
+@cache
+def common_words() -> tuple[ColumnRule, ...]:
+    """The words that flags have in every vocabulary."""
+    text = (resources.files("oicp_adapter.core") / "words.toml").read_text(encoding="utf-8")
+    rules = msgspec.convert(tomllib.loads(text)["columns"], tuple[ColumnRule, ...])
+    for rule in rules:
+        _require_meaning(rule)
+    return rules
 
 
 def vocabulary_names() -> list[str]:
@@ -104,13 +174,37 @@ def vocabulary_names() -> list[str]:
     )
 
 
+def by_likelihood() -> list[Vocabulary]:
+    """All of them, those that most fleets speak first."""
+    return sorted(map(load_vocabulary, vocabulary_names()), key=lambda one: (one.likely, one.name))
+
+
+def vocabulary_called(name: str) -> str | None:
+    """The vocabulary that a record means by this name, such as "OCPP1.6J"; None if there is none."""
+    return _names().get(_loosely(name))
+
+
+@cache
+def _names() -> dict[str, str]:
+    return {
+        _loosely(called): vocabulary.name
+        for vocabulary in map(load_vocabulary, vocabulary_names())
+        for called in (vocabulary.name, *vocabulary.called)
+    }
+
+
+def _loosely(name: str) -> str:
+    return folded(name).replace(".", "")
+
+
 @cache
 def load_vocabulary(name: str) -> Vocabulary:
     """A delivered vocabulary by name. Raises ConfigurationError with the names that exist."""
     names = vocabulary_names()
     if name not in names:
-        near = get_close_matches(name.lower(), names, n=1)
-        meant = f"did you mean {near[0]!r}? " if near else ""
+        near = next(iter(get_close_matches(name.lower(), names, n=1)), None)
+        near = vocabulary_called(name) or near
+        meant = f"did you mean {near!r}? " if near else ""
         raise ConfigurationError(
             f"there is no vocabulary {name!r}", hint=f"{meant}known vocabularies: {', '.join(names)}"
         )
@@ -128,8 +222,10 @@ def read_vocabulary(name: str, text: str) -> Vocabulary:
         where = f"vocabulary {name!r}"
         vocabulary = msgspec.convert(table | {"name": name}, Vocabulary)
         for rule in vocabulary.columns:
-            if rule.column not in OTHER_STATES:
-                raise msgspec.ValidationError(f"{rule.column!r} is none of {', '.join(OTHER_STATES)}")
+            _require_meaning(rule)
+        for ours in vocabulary.headings.values():
+            if ours not in COLUMNS:
+                raise msgspec.ValidationError(f"headings: {ours!r} is no field of ours")
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
         raise ConfigurationError(
             f"{where} cannot be used: {problem}", hint=f"a target is one of {_TARGETS}"
@@ -139,6 +235,14 @@ def read_vocabulary(name: str, text: str) -> Vocabulary:
     return msgspec.structs.replace(
         vocabulary, values=load_vocabulary(vocabulary.like).values | vocabulary.values
     )
+
+
+def _require_meaning(rule: ColumnRule) -> None:
+    if rule.column not in WORD_COLUMNS:
+        raise msgspec.ValidationError(f"{rule.column!r} is none of {', '.join(WORD_COLUMNS)}")
+    if (rule.target is None) == (rule.means is None) or rule.meaning not in meanings_of(rule.column):
+        known = ", ".join(meanings_of(rule.column))
+        raise msgspec.ValidationError(f"{rule.column} {', '.join(rule.values)}: say one of {known}")
 
 
 _TARGETS = ", ".join(Target)

@@ -174,7 +174,7 @@ def test_a_time_that_is_not_a_number_is_no_time() -> None:
 
 def test_a_default_vocabulary_that_does_not_exist_is_a_configuration_error() -> None:
     # A misspelt setting turns the whole fleet Unknown instead of stopping at the start.
-    with pytest.raises(ConfigurationError, match=r"did you mean 'ocpp1\.6'.*ocpi, ocpp1\.6"):
+    with pytest.raises(ConfigurationError, match=r"did you mean 'ocpp1\.6'.*ocpi, ocpp1\.5, ocpp1\.6"):
         map_fleet([], msgspec.structs.replace(RULES, vocabulary="OCPP1.6J"), now=NOW)
 
 
