@@ -184,7 +184,10 @@ def _remark(key: str, one: Remark) -> Finding:
 def _mapping(key: str, fleet: MappedFleet, prefixes: Sequence[Prefix]) -> Finding:
     counts = Counter(one.status.value if one.status else "not published" for one in fleet.desired.values())
     text = ", ".join(f"{status} {count}" for status, count in sorted(counts.items())) or "nothing to publish"
-    unmapped = [f"{one.value!r} ({one.count})" for one in fleet.unmapped]
+    unmapped = [
+        f"{'' if one.column == 'status' or not one.vocabulary else f'{one.column} '}{one.value!r} ({one.count})"
+        for one in fleet.unmapped
+    ]
     more = f" and {len(unmapped) - NAMED} more" if len(unmapped) > NAMED else ""
     problems = ["unmapped " + ", ".join(unmapped[:NAMED]) + more] if unmapped else []
     fix = f"`oicp-adapter plan {key}` lists each with its setting"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from oicp_adapter.core.model import Remark, UnmappedValue
     from oicp_adapter.settings import Settings
+    from oicp_adapter.settings.operator import MappingSettings
     from oicp_adapter.wiring import Wiring
 
 ConfigOption = Annotated[
@@ -137,27 +138,53 @@ def for_each(keys: Sequence[str], do: Callable[[str], tuple[int, Facts]], *, as_
     return worst_exit_code(codes)
 
 
-def unmapped_text(unmapped: Sequence[UnmappedValue], *, key: str) -> str:
-    """Values no table knows, each with its fix; what is the same for many as lines to copy into the configuration."""
-    import json
-
-    from oicp_adapter.core.vocabulary import Target
-
-    every = ", ".join(Target)
-    open_ones = [one for one in unmapped if one.hint.endswith(every)]
+def unmapped_text(
+    unmapped: Sequence[UnmappedValue], *, key: str, mapping: MappingSettings | None = None
+) -> str:
+    """Values no table knows, each with its fix; several with the tables that say what they mean, to be copied as they
+    are. `mapping`: what its operator says today, which stays in them."""
     lines = []
+    several = sum(bool(one.setting) for one in unmapped) > 1
     for one in unmapped:
-        what = f"unmapped: {one.vocabulary} {one.value!r}" if one.vocabulary else one.value
-        lines.append(f"{what} ({one.count} records) → Unknown")
-        if one not in open_ones or len(open_ones) == 1:
+        what = one.value
+        if one.vocabulary:
+            column = "" if one.column == "status" else f"{one.column} "
+            what = f"unmapped: {one.vocabulary} {column}{one.value!r}"
+        lines.append(f"{what} ({one.count} records){' → Unknown' if one.decides else ', decides nothing'}")
+        if not several or not one.setting or " to one of " not in one.hint:
             lines.append(f"  fix: {one.hint}")
-    if len(open_ones) > 1:
-        lines += [
-            f"  fix: say in the configuration what each of them means, one of {every}:",
-            f"    [operators.{key}.mapping.overrides]",
-            *(f'    {json.dumps(one.value, ensure_ascii=False)} = "?"' for one in open_ones),
-        ]
+    if several:
+        lines.append(
+            "  fix: say what each of them means; these tables can be copied as they are, then corrected:"
+        )
+        lines += [f"    {line}" for line in _tables(unmapped, key=key, mapping=mapping)]
     return "\n".join(lines)
+
+
+def _tables(unmapped: Sequence[UnmappedValue], *, key: str, mapping: MappingSettings | None) -> Iterator[str]:
+    """TOML: whole tables, in place of those that may be there."""
+    from oicp_adapter.core.rules import table_key
+    from oicp_adapter.core.verdicts import NO_VALUE, setting_of
+
+    for column in dict.fromkeys(one.column for one in unmapped if one.setting):
+        where, meanings = setting_of(column)
+        today: Mapping[str, str] = {}
+        if mapping is not None:
+            today = mapping.overrides if column == "status" else mapping.words.get(column, {})
+        proposed = {
+            "" if one.value == NO_VALUE else one.value: one.proposal
+            for one in unmapped
+            if one.column == column and one.setting
+        }
+        yield f"[operators.{key}.{where}]   # {', '.join(meanings)}"
+        for word, meaning in {
+            **today,
+            **{word: proposed[word] for word in proposed if word not in today},
+        }.items():
+            yield f'{table_key(word) if word else _EMPTY} = "{meaning}"'
+
+
+_EMPTY = '""'
 
 
 def talk_remarks(remarks: Sequence[Remark]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -100,8 +100,8 @@ def map_values(
 ) -> int:
     """Try the mapping: what becomes of a value, by which rule and why, and which setting changes it.
 
-    Without a configuration the tables are taken as delivered; with --config or $OICP_ADAPTER_CONFIG its operator's
-    overrides, rules and source settings count; of several, --operator names one. All vocabularies: docs/mapping.md.
+    Where there is a configuration (--config, $OICP_ADAPTER_CONFIG, config/adapter.toml), its operator's words, rules
+    and source settings count; of several, --operator names one. Else the tables as delivered: docs/mapping.md.
 
     Examples: oicp-adapter map Preparing --vocabulary ocpp1.6 · oicp-adapter map --table greenflux ·
     oicp-adapter map --file fleet.csv --vocabulary ocpp1.6 --field status=ChargerState ·
@@ -111,33 +111,44 @@ def map_values(
         raise ConfigurationError(
             "map needs one thing to try", hint="a VALUE, --record, --file FLEET or --table V"
         )
-    chosen = _operator(context, config, operator, named=table or vocabulary)
+    key, chosen = _operator(context, config, operator, named=table or vocabulary)
     if table is not None:
         return show_entries(table, _rules(table, chosen, []), as_json=as_json)
     if file is not None:
-        read = _read_file(file, chosen, kind=kind, fields=named_fields(field or []))
+        fields = named_fields(field or [])
+        read = _read_file(file, chosen, kind=kind, fields=fields)
         ids = [one.evse_id for one in read.records]
-        rules = _rules(vocabulary, chosen, ids, template=template)
-        return show_fleet(read, rules, key=operator or "KEY", as_json=as_json)
+        rules = _rules(vocabulary, chosen, ids, template=template, fields=fields)
+        mapping = chosen.mapping if chosen is not None else None
+        return show_fleet(read, rules, key=key, mapping=mapping, as_json=as_json)
     rows = _from_stdin() if record else [{"status": value, **columns}]
     return _show_records(rows, vocabulary, chosen, as_json=as_json)
 
 
 def _operator(
     context: typer.Context, config: Path | None, operator: str | None, *, named: str | None
-) -> OperatorSettings | None:
-    """The operator whose settings count; None where nobody named a configuration, or one of several operators.
+) -> tuple[str, OperatorSettings | None]:
+    """The operator whose settings count, with its key; None where there is no configuration, or several operators.
     `named`: a vocabulary, which is enough to try the tables as delivered."""
-    if operator is None and not (config or context.obj or os.environ.get("OICP_ADAPTER_CONFIG")):
-        return None
-    operators = settings_of(context, config).operators
+    from oicp_adapter.settings.load import DEFAULT
+
+    told = operator or config or context.obj or os.environ.get("OICP_ADAPTER_CONFIG")
+    if not told and not DEFAULT.exists():
+        return "KEY", None
+    try:
+        operators = settings_of(context, config).operators
+    except ConfigurationError as error:
+        if told or named is None:
+            raise
+        talk(f"note: the tables as delivered, because {error}")
+        return "KEY", None
     if operator is None and len(operators) == 1:
-        return next(iter(operators.values()))
+        return next(iter(operators.items()))
     if operator is None and named is not None:
         talk(
             f"note: the tables as delivered; an operator's own rules count with --operator: {', '.join(operators)}"
         )
-        return None
+        return "KEY", None
     if operator not in operators:
         raise ConfigurationError(
             f"no operator {operator!r} in the configuration"
@@ -145,7 +156,7 @@ def _operator(
             else "the configuration has several operators",
             hint=f"name one with --operator: {', '.join(operators)}",
         )
-    return operators[operator]
+    return operator, operators[operator]
 
 
 def _rules(
@@ -154,27 +165,31 @@ def _rules(
     evse_ids: Iterable[str | None],
     *,
     template: str | None = None,
+    fields: Mapping[str, str] = {},
 ) -> MappingRules:
     import msgspec
 
     from oicp_adapter.core.trial import without_operator
-    from oicp_adapter.core.vocabulary import load_vocabulary, vocabulary_names
+    from oicp_adapter.core.vocabulary import WORD_COLUMNS, load_vocabulary, vocabulary_names
 
     if vocabulary is not None:
         load_vocabulary(vocabulary)  # for the error that names the known ones
+    named = tuple(name for name in WORD_COLUMNS if fields.get(name))
     if chosen is not None:
         rules = chosen.mapping_rules
         return msgspec.structs.replace(
             rules,
             vocabulary=vocabulary or rules.vocabulary,
             evse_id_template=template or rules.evse_id_template,
+            configured=(*rules.configured, *named),
         )
     if vocabulary is None:
         raise ConfigurationError(
             "--vocabulary is missing: the same word means different things in different systems",
             hint=f"one of {', '.join(vocabulary_names())}",
         )
-    return without_operator(vocabulary, evse_ids, template=template)
+    rules = without_operator(vocabulary, evse_ids, template=template)
+    return msgspec.structs.replace(rules, configured=named)
 
 
 def _read_file(

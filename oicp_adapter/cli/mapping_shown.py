@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from oicp_adapter.core.model import SourceRead
     from oicp_adapter.core.rules import MappingRules
     from oicp_adapter.core.trial import Outcome, Trial
+    from oicp_adapter.settings.operator import MappingSettings
 
 SHOWN = 40
 """Rows of a table before the rest is counted; --json has all."""
@@ -40,8 +41,10 @@ def show_rejected(trial: Trial) -> None:
         talk(f"and {len(trial.rejected) - SHOWN} more (all with --json)")
 
 
-def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool) -> int:
-    """Count what a read would become. `key`: the operator's in the configuration."""
+def show_fleet(
+    read: SourceRead, rules: MappingRules, *, key: str, mapping: MappingSettings | None, as_json: bool
+) -> int:
+    """Count what a read would become. `key`: the operator's in the configuration, which says `mapping` of it."""
     import msgspec
 
     from oicp_adapter.clock import SystemClock
@@ -68,7 +71,7 @@ def show_fleet(read: SourceRead, rules: MappingRules, *, key: str, as_json: bool
         "total: " + (", ".join(f"{status} {count}" for status, count in trial.statuses.items()) or "nothing")
     )
     if trial.unmapped:
-        data(unmapped_text(trial.unmapped, key=key))
+        data(unmapped_text(trial.unmapped, key=key, mapping=mapping))
     talk_remarks(trial.remarks)
     for problem in read.problems:
         talk(f"note: {problem}")

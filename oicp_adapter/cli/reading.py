@@ -35,6 +35,7 @@ from oicp_adapter.errors import CertificateError
 if TYPE_CHECKING:
     from oicp_adapter.core.guards import Allowance
     from oicp_adapter.settings import Settings
+    from oicp_adapter.settings.operator import MappingSettings
     from oicp_adapter.sync.cycle import Preview
     from oicp_adapter.sync.facts import OperatorFacts
     from oicp_adapter.sync.report import CycleReport
@@ -90,7 +91,7 @@ def preview(
         seen = operator_sync.preview(allowance)
         stopped = wiring.stopped(key, seen.state)
     if not as_json:
-        _show_plan(key, seen)
+        _show_plan(key, seen, settings.operators[key].mapping)
         if stopped:
             talk(f"note: none of it is sent now: {stopped}")
     return seen.report.exit_code, {**_plan_facts(seen), "stopped": stopped}
@@ -124,7 +125,14 @@ def _plan_facts(seen: Preview) -> Facts:
             for one in seen.fleet.rejected
         ],
         "unmapped": [
-            {"vocabulary": one.vocabulary, "value": one.value, "evses": one.count, "fix": one.hint}
+            {
+                "vocabulary": one.vocabulary,
+                "column": one.column,
+                "value": one.value,
+                "evses": one.count,
+                "decides": one.decides,
+                "fix": one.hint,
+            }
             for one in seen.fleet.unmapped
         ],
         "remarks": [{"text": one.text, "fix": one.fix} for one in seen.fleet.remarks],
@@ -162,7 +170,7 @@ def warned(report: CycleReport) -> list[str]:
     return lines[:WARNINGS_SHOWN] + ([f"warning: and {more} more (all with --json)"] if more > 0 else [])
 
 
-def _show_plan(key: str, seen: Preview) -> None:
+def _show_plan(key: str, seen: Preview, mapping: MappingSettings) -> None:
     plan, out = seen.decision.plan, console()
     rows = table("EvseID", "action", "from", "to", "because", title=f"{key}: what a delta would send")
     lines: list[tuple[str | None, ...]] = [
@@ -189,7 +197,7 @@ def _show_plan(key: str, seen: Preview) -> None:
         f"{key}: a full load would hold {len(seen.full.records)} records and withdraw {seen.withdraws} EVSEs"
     )
     if seen.fleet.unmapped:
-        talk(unmapped_text(seen.fleet.unmapped, key=key))
+        talk(unmapped_text(seen.fleet.unmapped, key=key, mapping=mapping))
     talk_remarks([one for one in seen.fleet.remarks if one.amiss])
     for text in warned(seen.report):
         talk(text)

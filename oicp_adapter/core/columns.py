@@ -16,6 +16,9 @@ COLUMNS: Mapping[str, Column] = {
 """Name → what it is, in the order of `SourceRecord`."""
 
 
+INVERTED = "!"
+"""Before a flag's column in the settings, and before its words in a record: it stands there the other way round."""
+
 EMPTY_VALUES = ("NULL", r"\N", "(null)", "None", "nan", "n/a", "-")
 """How database clients and spreadsheets write "no value", in any column."""
 

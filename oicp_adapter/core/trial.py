@@ -137,7 +137,10 @@ def entries(vocabulary: str, rules: MappingRules) -> list[Entry]:
     for column in WORD_COLUMNS:
         own = rules.words.get(column, {})
         known = {word: (rule.meaning, rule.why, rule.source) for word, rule in found.words_of(column).items()}
-        known |= {word: (meaning_of(text), "The operator says what this word means.", "") for word, text in own.items()}
+        known |= {
+            word: (meaning_of(text), "The operator says what this word means.", "")
+            for word, text in own.items()
+        }
         rows += [
             Entry(
                 value=f"{column} = {word}",

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 import msgspec
 
+from oicp_adapter.core.columns import INVERTED
 from oicp_adapter.core.model import Cause, Remark, SourceRecord, UnmappedValue
 from oicp_adapter.core.rules import MappingRules, OverrideRule, Rule, RuleKind, table_key
 from oicp_adapter.core.vocabulary import (
@@ -32,8 +33,6 @@ from oicp_adapter.core.vocabulary import (
 from oicp_adapter.core.words import Link, Words
 from oicp_adapter.errors import ConfigurationError
 
-INVERTED = "!"
-"""Before a word of a flag that means the opposite: the source's column stands there the other way round."""
 NO_VALUE = "(none)"
 """How a record without a status is shown."""
 
@@ -190,7 +189,7 @@ class VerdictTable(dict[str | None, Verdict]):
     def ends_session(self, status: str | None, verdict: Verdict) -> bool:
         """The charger says that it is free. Unavailable, a fault, or a word that nobody knows is no end: it may restart
         while the car is plugged in. A word of the table means what it means there, whatever it is published as."""
-        row = self.vocabulary.values.get((status or "").strip())
+        row = self.vocabulary.values.get(self.word(status))
         return (row.target if row else verdict.target) is Target.AVAILABLE
 
     def __missing__(self, status: str | None) -> Verdict:
@@ -497,7 +496,7 @@ def _hint(table: VerdictTable, column: str, word: str) -> tuple[str, str]:
 
 
 def _elsewhere(table: VerdictTable, word: str) -> Iterable[tuple[str, Target]]:
-    """Other vocabularies that know the word: those first that know most of what this source says, then the usual ones."""
+    """Other vocabularies that know the word, those first that know most of what this source says."""
     said = {(one or "").strip() for one in table} - {""}
     known = [one for one in by_likelihood() if word in one.values and one.name != table.vocabulary.name]
     known.sort(key=lambda one: -len(said & one.values.keys()))

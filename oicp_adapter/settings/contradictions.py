@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from oicp_adapter.core.ids import InvalidId, Prefix, parse_operator_id, parse_prefix
+from oicp_adapter.core.vocabulary import WORD_COLUMNS, load_vocabulary, meanings_of, vocabulary_names
 from oicp_adapter.settings.problems import Problem
 from oicp_adapter.settings.tree import dotted
 
@@ -23,6 +24,7 @@ def contradictions(data: Mapping[str, Any]) -> list[Problem]:
         *_tls_files(hubject, operators),
         *_same_operator(operators),
         *_shared_prefixes(operators),
+        *_wordless_columns(operators),
     ]
 
 
@@ -85,6 +87,28 @@ def _shared_prefixes(operators: Mapping[str, Mapping[str, Any]]) -> Iterator[Pro
                     "the prefix): an EVSE belongs to one operator; give them prefixes that exclude each other",
                 )
         seen.append((key, identity, mine))
+
+
+def _wordless_columns(operators: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """A column that is read although nobody knows a word of it would make every EVSE Unknown, or be ignored."""
+    for key, operator in operators.items():
+        source = _table(operator, "source")
+        fields, words = _table(source, "fields"), _table(_table(operator, "mapping"), "words")
+        spoken = {source.get("vocabulary")} if "vocabulary" not in fields else set(vocabulary_names())
+        known = [load_vocabulary(name) for name in vocabulary_names() if name in spoken]
+        if not known:
+            continue
+        for column in WORD_COLUMNS:
+            wordless = not words.get(column) and not any(one.words_of(column) for one in known)
+            if fields.get(column) and wordless:
+                yield Problem(
+                    dotted(("operators", key, "source", "fields", column)),
+                    f"has no words: the vocabulary {known[0].name} knows none for {column}; say what each means "
+                    f"({', '.join(meanings_of(column))}), in a table like\n"
+                    f"    [{dotted(('operators', key, 'mapping', 'words', column))}]\n"
+                    '    "their word" = "OutOfService"\n'
+                    '    "their other word" = "says nothing"',
+                )
 
 
 def _identity(operator: Mapping[str, Any]) -> str:

@@ -19,11 +19,11 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
 from oicp_adapter.core.claims import PARTS
-from oicp_adapter.core.columns import COLUMNS, with_role
+from oicp_adapter.core.columns import COLUMNS, INVERTED, with_role
 from oicp_adapter.core.evse_pattern import EvsePattern, parse_evse_pattern
 from oicp_adapter.core.ids import InvalidId, parse_operator_id, parse_prefix
 from oicp_adapter.core.model import Role
-from oicp_adapter.core.vocabulary import Target, vocabulary_names
+from oicp_adapter.core.vocabulary import WORD_COLUMNS, Target, meanings_of, vocabulary_names
 from oicp_adapter.settings import schedule
 from oicp_adapter.settings.duration import parse_duration
 
@@ -132,6 +132,38 @@ def _field_name(value: str) -> str:
         raise ValueError(
             f'is not a field of ours; write our_field = "their name", ours are {", ".join(COLUMNS)}'
         )
+    return value
+
+
+def _renames(value: dict[str, str]) -> dict[str, str]:
+    for ours, theirs in value.items():
+        if theirs.startswith(INVERTED) and not COLUMNS[ours].flag:
+            flags = " and ".join(name for name, column in COLUMNS.items() if column.flag)
+            raise ValueError(f"turns {ours} round, which is no flag; only {flags} may begin with !")
+    return value
+
+
+def _word_column(value: str) -> str:
+    if value not in WORD_COLUMNS:
+        hint = "; the words of the status stand in mapping.overrides" if value == "status" else ""
+        raise ValueError(f"is no column with words of its own; those are {', '.join(WORD_COLUMNS)}{hint}")
+    return value
+
+
+def _words(value: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    for column, words in value.items():
+        for meaning in words.values():
+            if meaning == Target.AVAILABLE:
+                raise ValueError(
+                    f'has "Available" for {column}, which would free busy chargers; a word that keeps nobody from '
+                    'charging "says nothing"'
+                    if column != "connection"
+                    else 'has "Available" for connection; write "online" or "offline"'
+                )
+            if meaning not in meanings_of(column):
+                raise ValueError(
+                    f"has a meaning for {column} that is none of {', '.join(meanings_of(column))}"
+                )
     return value
 
 
@@ -264,6 +296,16 @@ TargetText: TypeAlias = Annotated[Target, PlainValidator(_target)]
 FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
 EvseIdTemplate: TypeAlias = Annotated[str, AfterValidator(_template), Kind("template")]
 Encoding: TypeAlias = Annotated[str, AfterValidator(_encoding), Kind("encoding")]
+Renames: TypeAlias = Annotated[
+    dict[FieldName, Annotated[str, Field(min_length=1)]],
+    AfterValidator(_renames),
+    Kind("table: our field = their name"),
+]
+WordTables: TypeAlias = Annotated[
+    dict[Annotated[str, AfterValidator(_word_column)], dict[str, str]],
+    AfterValidator(_words),
+    Kind("tables: column = { word = meaning }"),
+]
 TimeFormats: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_time_format)], ...],
     BeforeValidator(_as_list),

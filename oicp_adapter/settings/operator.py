@@ -15,13 +15,12 @@ from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.ids import OperatorId, Prefix, parse_operator_id, parse_prefix
 from oicp_adapter.core.model import EvseStatus
 from oicp_adapter.core.rules import MappingRules, OverrideRule
-from oicp_adapter.core.vocabulary import Target
+from oicp_adapter.core.vocabulary import WORD_COLUMNS, Target
 from oicp_adapter.settings.fields import (
     Duration,
     Encoding,
     EvseIdTemplate,
     EvsePatterns,
-    FieldName,
     FilePath,
     FullSchedule,
     IdPart,
@@ -31,6 +30,7 @@ from oicp_adapter.settings.fields import (
     OptionalDuration,
     PollSchedule,
     Prefixes,
+    Renames,
     RuleName,
     TargetText,
     TimeColumns,
@@ -39,6 +39,7 @@ from oicp_adapter.settings.fields import (
     VocabularyName,
     Whole,
     Words,
+    WordTables,
     default,
 )
 from oicp_adapter.settings.table import Table
@@ -58,11 +59,11 @@ class SourceSettings(Table):
     vocabulary: VocabularyName = Field(examples=["ocpi"])
     """Whose words the states are in, for records that name none. There is no default: the same word means different
     things in different systems."""
-    fields: Annotated[
-        dict[FieldName, Annotated[str, Field(min_length=1)]], Kind("table: our field = their name")
-    ] = Field(default={})
+    fields: Renames = Field(default={})
     """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
-    names; all of them stand at the top of docs/configuration.md."""
+    names; all of them stand at the top of docs/configuration.md. `connection = "!inactive"` turns a flag round:
+    `connection` and `charging` may stand there the other way. A column with words needs to have some, in the vocabulary
+    or in `mapping.words`."""
     records: Annotated[str, Field(min_length=1)] | None = None
     """Where the records of a JSON document are, as a JMESPath expression: `"stations[].outlets[]"`. A field may then
     begin with `^`, for what the record lies in: `station_id = "^.id"`. Default: an array at the top, or under `evses`,
@@ -151,6 +152,10 @@ class MappingSettings(Table):
     overrides: Annotated[dict[str, TargetText], Kind("table: value = status")] = Field(default={})
     """Source value → `Available`, `Occupied`, `OutOfService`, `EvseNotFound`, `Unknown`, `Reserved` or `skip` (not
     published), instead of the vocabulary's row. The empty name `""` stands for a record without a status."""
+    words: WordTables = Field(default={})
+    """What words of other columns mean, before the vocabulary's: `words.connection.ja = "online"`. Of `connection` a
+    word is `online` or `offline`; of `station_status`, `lifecycle` and `charging` a status as above, but `Available`,
+    or `says nothing`: no objection. A word that nobody knows makes the EVSE Unknown, if the status depends on it."""
     rules: dict[RuleName, RuleSettings] = Field(default={})
     """Rules of your own, in the order in which they are tried."""
     reserved: Literal["Occupied", "Reserved"] = "Occupied"
@@ -237,6 +242,8 @@ class OperatorSettings(Table):
             vocabulary=self.source.vocabulary,
             prefixes=self.prefixes,
             overrides={value: Target(target) for value, target in mapping.overrides.items()},
+            words=mapping.words,
+            configured=tuple(name for name in WORD_COLUMNS if self.source.fields.get(name)),
             rules=tuple(rule.named(name) for name, rule in mapping.rules.items()),
             reserved=EvseStatus(mapping.reserved),
             evse_id_template=self.source.evse_id_template,

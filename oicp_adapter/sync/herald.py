@@ -64,7 +64,7 @@ class Herald:
         """When it was written, monotonic."""
         self._cycles = 0
         """Deltas since."""
-        self._unmapped: set[tuple[str, str]] = set()
+        self._unmapped: set[tuple[str, str, str]] = set()
         self._remarked: set[str] = set()
         self._rejected: Counter[tuple[str, str]] | None = None
         self._observed: dict[str, EvseStatus | None] | None = None
@@ -111,12 +111,13 @@ class Herald:
     def mapped(self, fleet: MappedFleet, seen: Observation, work: Work, *, now: float) -> None:
         """A read was mapped: unmapped values once each, rejected records when they change, new spellings."""
         for value in fleet.unmapped:
-            name = (value.vocabulary, value.value)
+            name = (value.vocabulary, value.column, value.value)
             if name not in self._unmapped and len(self._unmapped) < UNMAPPED_TOLD:
                 self._unmapped.add(name)
                 work.log.emit(
                     events.VALUE_UNMAPPED,
                     vocabulary=value.vocabulary,
+                    column=value.column,
                     value=value.value,
                     evses=value.count,
                     fix=value.hint,

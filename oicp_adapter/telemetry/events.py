@@ -191,8 +191,9 @@ SOURCE_UNKNOWN = _warning(
 )
 VALUE_UNMAPPED = _warning(
     "mapping.unmapped",
-    "A status value no table knows; its EVSEs are published as Unknown. Logged once per value and run.",
-    "Set the override the line prints.",
+    "A word that no table knows, with its column; EVSEs whose status depends on it are published as Unknown. Logged "
+    "once per word and run.",
+    "Set what the line prints.",
 )
 SIGNS_OF_LIFE = _warning(
     "mapping.signs_of_life",

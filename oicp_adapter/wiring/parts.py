@@ -152,7 +152,8 @@ def cells_of(operator: OperatorSettings) -> Cells:
     return Cells(
         times=TimeForms(zone=source.time_zone, formats=source.time_format or ()),
         empty=source.empty_values,
-        words={"status": tuple(sorted(meant))},
+        words={"status": tuple(sorted(meant))}
+        | {column: tuple(sorted(own)) for column, own in mapping.words.items()},
     )
 
 

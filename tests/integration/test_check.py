@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from oicp_adapter.cli.main import app
+from oicp_adapter.core.vocabulary import Target
 from oicp_adapter.ledger.lock import OperatorLock
 from oicp_adapter.simulator import Simulator, SimulatorOptions
 
@@ -270,24 +271,26 @@ def test_the_lines_that_map_ones_own_words_can_be_copied(desk: Desk) -> None:
     # `plan` prints a table for the configuration; with it the first load passes.
     desk.fleet('DE*ABC*E1,"Frei ""neu"""\nDE*ABC*E2,Besetzt\nDE*ABC*E3,AVAILABLE\n')
     said = desk.call("plan").stderr
-    assert "it differs from ocpp1.6 Available in spelling only" in said, (
-        "what is known to be wrong is told, not copied"
-    )
     lines = [line.strip() for line in said.splitlines() if line.startswith("    ")]
     assert lines == [
-        "[operators.abc.mapping.overrides]",
-        '"Besetzt" = "?"',
-        '"Frei \\"neu\\"" = "?"',
+        f"[operators.abc.mapping.overrides]   # {', '.join(Target)}",
+        'Besetzt = "Unknown"',
+        '"Frei \\"neu\\"" = "Unknown"',
     ]
     desk.configure(overrides="\n".join(lines))
-    assert desk.call("plan").exit_code == 2, "who copies without thinking is told"
-    desk.configure(overrides="\n".join(lines).replace("?", "Occupied"))
-    assert desk.check(0)["mapping"]["text"].startswith("Occupied 2, Unknown 1; unmapped 'AVAILABLE' (1)")
+    assert desk.check(0)["mapping"]["text"].startswith("Available 1, Unknown 2; "), "copied as they are"
+    desk.configure(overrides="\n".join(lines).replace('Unknown"', 'Occupied"'))
+    mapping = desk.check(0)["mapping"]
+    assert mapping["text"].startswith("Available 1, Occupied 2; ")
+    assert "status 'AVAILABLE' is read as 'Available' (1)" in mapping["text"], "told once"
+    desk.fleet("DE*ABC*E1,Neu\nDE*ABC*E2,Alt\nDE*ABC*E3,Besetzt\n")
+    said = desk.call("plan").stderr
+    assert 'Besetzt = "Occupied"' in said, "the table is whole: it replaces the one that is there"
 
 
 def test_a_first_load_that_would_be_refused_exits_3(desk: Desk) -> None:
     # The wrong vocabulary is found at the desk, not by an empty map.
-    desk.fleet(FLEET.replace("Available", "AVAILABLE"))
+    desk.fleet(FLEET.replace("Available", "libre"))
     found = desk.check(3)
     assert found["first load"]["verdict"] == "failed"
     assert "40 of 40" in found["first load"]["text"]

@@ -108,7 +108,7 @@ def test_a_wrong_vocabulary_on_a_running_fleet_is_stopped(
     assert run("sync", directory, "ocpi").exit_code == 0
     before = hubject.statuses("NL*OCI")
     on_the_map = {evse for evse, status in before.items() if status not in ("Unknown", "EvseNotFound")}
-    monkeypatch.setenv("OICP_ADAPTER__OPERATORS__OCPI__SOURCE__VOCABULARY", "ocpp1.6")
+    monkeypatch.setenv("OICP_ADAPTER__OPERATORS__OCPI__SOURCE__VOCABULARY", "irve")
     stopped = run("sync", directory, "ocpi")
     assert stopped.exit_code == 3
     assert "values no table knows" in stopped.stderr

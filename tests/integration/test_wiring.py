@@ -153,6 +153,14 @@ SETTINGS: list[tuple[str, object, Places]] = [
         {"MappingRules.overrides": {"": Target.SKIP}, "Cells.words": {"status": ("",)}},
     ),
     (
+        "operators.KEY.mapping.words",
+        {"connection": {"ja": "online"}},
+        {
+            "MappingRules.words": {"connection": {"ja": "online"}},
+            "Cells.words": {"status": (), "connection": ("ja",)},
+        },
+    ),
+    (
         "operators.KEY.mapping.signs_of_life",
         ["updated_at"],
         {"MappingRules.signs_of_life": ("updated_at",)},

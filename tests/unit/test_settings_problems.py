@@ -60,6 +60,22 @@ BAD = {
         changed("}\nsch", ', fields = { state = "s" } }\nsch'),
         [f"{OPERATOR}.source.fields.state"],
     ),
+    "a status turned round": (
+        changed("}\nsch", ', fields = { status = "!s" } }\nsch'),
+        [f"{OPERATOR}.source.fields"],
+    ),
+    "words of a column without any": (
+        changed("sched", 'mapping.words = { vendor = { a = "online" } }\nsched'),
+        [f"{OPERATOR}.mapping.words.vendor"],
+    ),
+    "a connection that is Occupied": (
+        changed("sched", 'mapping.words = { connection = { a = "Occupied" } }\nsched'),
+        [f"{OPERATOR}.mapping.words"],
+    ),
+    "a station's word that frees its EVSEs": (
+        changed("sched", 'mapping.words = { station_status = { a = "Available" } }\nsched'),
+        [f"{OPERATOR}.mapping.words"],
+    ),
     "template without a place": (
         changed("}\nsch", ', evse_id_template = "DE*SLB*E1" }\nsch'),
         [f"{OPERATOR}.source.evse_id_template"],

@@ -50,7 +50,11 @@ def only(*records: SourceRecord, rules: MappingRules = RULES) -> Outcome:
             "mapping.heartbeat_interval, mapping.missed_heartbeats",
         ),
         ({"status": "Charging", "connection": "Offline"}, "Unknown", ""),
-        ({"status": "Charging", "vocabulary": "greenflux", "lifecycle": "Stock"}, "EvseNotFound", "mapping.words.lifecycle.Stock"),
+        (
+            {"status": "Charging", "vocabulary": "greenflux", "lifecycle": "Stock"},
+            "EvseNotFound",
+            "mapping.words.lifecycle.Stock",
+        ),
     ],
 )
 def test_an_outcome_names_the_setting_that_changes_it(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES, with_role
+from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES, INVERTED, with_role
 from oicp_adapter.core.model import Role, SourceRead, SourceRecord
 from oicp_adapter.core.text import harmless, one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
@@ -33,6 +33,8 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     times: TimeForms = TimeForms()
     empty: tuple[str, ...] = EMPTY_VALUES
     """Words that are no value, in any case."""
+    inverted: frozenset[str] = frozenset()
+    """Columns that stand there the other way round: their words get a mark."""
     words: Mapping[str, Collection[str]] = {}
     """Column → words that the operator has given a meaning: these are values, even if they look like none."""
 
@@ -52,6 +54,7 @@ class Collected:
         self._undecodable_more = 0
         self._bad_times: dict[str, tuple[int, str]] = {}
         self._time = cells.times.reader()
+        self._inverted = cells.inverted
         self._empty = {column: cells.empty_words(column) for column in COLUMNS}
         self._longest_empty = max((len(word) for words in self._empty.values() for word in words), default=0)
         self._known: dict[str, dict[str, str | None]] = {column: {} for column in COLUMNS}
@@ -75,6 +78,8 @@ class Collected:
                 if not (isinstance(value, str) and self._says_nothing(name, value)):
                     self._bad_time(name, f"{error} ({origin})")
                     members["unread"] = (*members.get("unread", ()), (name, shown(str(value))))
+        for name in self._inverted and self._inverted & members.keys():
+            members[name] = f"{INVERTED}{members[name]}" if members[name] else None
         self.records.append(SourceRecord(**members))
 
     def _text(self, name: str, value: Scalar) -> str | None:
@@ -147,7 +152,14 @@ def source_names(fields: Mapping[str, str]) -> dict[str, str]:
                 f"source.fields: {ours!r} is not a field of ours",
                 hint=f'write our_field = "their name"; ours are {", ".join(COLUMNS)}',
             )
-    names = {ours: fields.get(ours, ours) for ours in COLUMNS}
+    for ours in inverted(fields):
+        if not COLUMNS[ours].flag:
+            flags = ", ".join(name for name, column in COLUMNS.items() if column.flag)
+            raise ConfigurationError(
+                f"source.fields: {ours} is no flag that could be turned round with !",
+                hint=f"flags are {flags}",
+            )
+    names = {ours: fields.get(ours, ours).removeprefix(INVERTED) for ours in COLUMNS}
     return {ours: theirs for ours, theirs in names.items() if theirs}
 
 
@@ -158,6 +170,11 @@ def require_useful(into: Collected, *, found: Callable[[], Iterable[str]]) -> No
         said = any(getattr(record, name) is not None for record in into.records for name in group)
         if into.records and not said:
             raise useless(group, what="no record has a value", found=found())
+
+
+def inverted(fields: Mapping[str, str]) -> frozenset[str]:
+    """Our fields that stand there the other way round: `connection = "!inactive"`."""
+    return frozenset(ours for ours, theirs in fields.items() if theirs.startswith(INVERTED))
 
 
 def useless(group: Sequence[str], *, what: str, found: Iterable[str]) -> SourceError:
