@@ -21,7 +21,7 @@ from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.model import SourceRead
 from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.collected import Cells, Collected, inverted, source_names
+from oicp_adapter.sources.formats.collected import Cells, Collected, source_names, turned
 from oicp_adapter.sources.formats.nested import NestedRows
 from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
 from oicp_adapter.sources.formats.oicp_records import OicpRecords
@@ -65,7 +65,9 @@ class FileSource:
     def __init__(self, options: FileOptions) -> None:
         self._path = options.path
         self._max_age = options.max_age
-        self._cells = msgspec.structs.replace(options.cells, inverted=inverted(options.fields))
+        fields, inverted = turned(options.fields)
+        self._cells = msgspec.structs.replace(options.cells, inverted=inverted)
+        options = msgspec.structs.replace(options, fields=fields)
         self._format = _format_of(options)
         self._encoding = _codec(options.encoding)
         self._parse = _parser(self._format, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from typing import BinaryIO
 import pytest
 
 from oicp_adapter.core.formats import FileFormat
+from oicp_adapter.core.ids import parse_prefix
+from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.file import FileOptions, FileSource
 
@@ -306,3 +309,32 @@ def test_a_read_names_the_writing_and_not_the_bytes(tmp_path: Path) -> None:
     kept.close()
     os.utime(path, ns=(1, 1))
     assert len({first, second, writing()}) == 3
+
+
+@pytest.mark.parametrize("name", ["f.json", "f.csv", "f.ndjson", "f.jsonl.gz"])
+def test_a_flag_that_says_the_opposite_is_turned_round_in_every_format(tmp_path: Path, name: str) -> None:
+    # The dead chargers are published as free, and the living ones as Unknown.
+    rows = [("DE*ABC*E1", True), ("DE*ABC*E2", False), ("DE*ABC*E3", None)]
+    records = [{"evse_id": evse, "status": "Available", "inactive": flag} for evse, flag in rows]
+    if ".csv" in name:
+        text = "evse_id,status,inactive\n" + "".join(
+            f"{evse},Available,{flag or ''}\n" for evse, flag in rows[:1]
+        )
+        text += "DE*ABC*E2,Available,f\nDE*ABC*E3,Available,\n"
+    elif name == "f.json":
+        text = json.dumps(records)
+    else:
+        text = "".join(json.dumps(record) + "\n" for record in records)
+    file = tmp_path / name
+    file.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    read = FileSource(FileOptions(path=file, fields={"connection": "!inactive"})).read(0.0)
+    said = [(record.connection or "").casefold() for record in read.records]
+    assert said in (["!true", "!false", ""], ["!true", "!f", ""])
+    rules = MappingRules(vocabulary="ocpp1.6", prefixes=(parse_prefix("DE*ABC"),))
+    fleet = map_fleet(read.records, rules, now=0.0)
+    assert [str(one.status) for one in fleet.desired.values()] == ["Unknown", "Available", "Available"]
+
+
+def test_only_a_flag_can_be_turned_round(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="status is no flag"):
+        FileSource(FileOptions(path=tmp_path / "f.csv", fields={"status": "!state"}))

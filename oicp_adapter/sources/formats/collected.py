@@ -152,14 +152,7 @@ def source_names(fields: Mapping[str, str]) -> dict[str, str]:
                 f"source.fields: {ours!r} is not a field of ours",
                 hint=f'write our_field = "their name"; ours are {", ".join(COLUMNS)}',
             )
-    for ours in inverted(fields):
-        if not COLUMNS[ours].flag:
-            flags = ", ".join(name for name, column in COLUMNS.items() if column.flag)
-            raise ConfigurationError(
-                f"source.fields: {ours} is no flag that could be turned round with !",
-                hint=f"flags are {flags}",
-            )
-    names = {ours: fields.get(ours, ours).removeprefix(INVERTED) for ours in COLUMNS}
+    names = {ours: fields.get(ours, ours) for ours in COLUMNS}
     return {ours: theirs for ours, theirs in names.items() if theirs}
 
 
@@ -172,9 +165,19 @@ def require_useful(into: Collected, *, found: Callable[[], Iterable[str]]) -> No
             raise useless(group, what="no record has a value", found=found())
 
 
-def inverted(fields: Mapping[str, str]) -> frozenset[str]:
-    """Our fields that stand there the other way round: `connection = "!inactive"`."""
-    return frozenset(ours for ours, theirs in fields.items() if theirs.startswith(INVERTED))
+def turned(fields: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
+    """The fields without their marks, and those that stand there the other way round: `connection = "!inactive"`.
+
+    Raises ConfigurationError for one that is no flag.
+    """
+    inverted = frozenset(ours for ours, theirs in fields.items() if theirs.startswith(INVERTED))
+    flags = [name for name, column in COLUMNS.items() if column.flag]
+    for ours in inverted - set(flags):
+        raise ConfigurationError(
+            f"source.fields: {ours} is no flag that could be turned round with {INVERTED}",
+            hint=f"flags are {', '.join(flags)}",
+        )
+    return {ours: theirs.removeprefix(INVERTED) for ours, theirs in fields.items()}, inverted
 
 
 def useless(group: Sequence[str], *, what: str, found: Iterable[str]) -> SourceError:
