@@ -206,8 +206,17 @@ def test_excels_own_line_names_the_delimiter(tmp_path: Path) -> None:
     assert told(read(tmp_path, data, FileFormat.CSV)) == [("DE*ABC*E1", "Available")]
 
 
-def test_what_is_wrong_with_a_table_is_said_of_its_first_line(tmp_path: Path) -> None:
-    # The message named a line of data as the header.
+def test_what_is_wrong_with_a_table_is_said_of_the_line_that_is_its_header(tmp_path: Path) -> None:
+    # The message named the title of the export, or a line of data, as the header.
+    german = "Ladepunkte, Stand heute;;\n\nEVSE-ID;S\u00e4ule;Zustand\nDE*ABC*E1;7;frei\n".encode("cp1252")
+    with pytest.raises(SourceError, match="the header is not UTF-8") as caught:
+        read(
+            tmp_path,
+            german,
+            FileFormat.CSV,
+            fields={"evse_id": "EVSE-ID", "status": "Zustand", "station_id": "S\u00e4ule"},
+        )
+    assert 'encoding = "cp1252"' in caught.value.hint
     data = b"EVSE,Zustand\nDE*ABC*E1,frei\n"
     with pytest.raises(SourceError, match="EVSE, Zustand"):
         read(tmp_path, data, FileFormat.CSV)

@@ -58,7 +58,7 @@ class CsvRows:
 
     def _find_header(self, text: io.TextIOWrapper) -> tuple[int, list[str], dict[str, int], str]:
         """The header's line number, its columns, ours among them, and the delimiter. Raises SourceError."""
-        delimiter, first_error = self._delimiter, None
+        delimiter, likeliest, error_there = self._delimiter, -1, None
         for number in range(1, (self._header_row or LONGEST_PREAMBLE) + 1):
             line = text.readline()
             if not line:
@@ -72,9 +72,11 @@ class CsvRows:
             try:
                 return number, header, self._columns(header), found
             except SourceError as error:
-                # If no line will do, the first one was the header, and what is wrong with it is the answer.
-                first_error = first_error or _readable_error(header, error)
-        raise first_error or SourceError(
+                # If no line will do, what is wrong with the one that names most of our columns is the answer.
+                named = len(set(header).intersection(self._names.values()))
+                if named > likeliest:
+                    likeliest, error_there = named, _readable_error(header, error)
+        raise error_there or SourceError(
             f"there is no line {self._header_row}" if self._header_row else "there is no header",
             hint="correct source.header_row, or the export that writes the file",
         )
