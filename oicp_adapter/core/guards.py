@@ -200,7 +200,9 @@ def first_run_guard(rows: Collection[EvseRow], *, rejected: int = 0) -> Refusal 
     if unmapped:
         values = sorted({row.value for row in unmapped})
         why.append(f"{len(unmapped)} of {len(wanted)} EVSEs report values no table knows: {some(values)}")
-        hints.append("check `vocabulary`, or map the values under `mapping.overrides`")
+        hints.append(
+            "check `vocabulary`; `oicp-adapter plan` names each value with the setting that mends it"
+        )
     if rejected:
         why.append(f"{rejected} of {readable + rejected} cannot be published")
         hints.append("check `evse_id_prefixes` and the ids: oicp-adapter quarantine list")

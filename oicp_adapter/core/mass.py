@@ -119,7 +119,7 @@ def _refusal(
             f"{len(unmapped)} by values no table knows ({some(sorted({row.value for row in unmapped}))})"
         )
         hints.append(
-            "repair the export, or correct `vocabulary` or `mapping.overrides` and reload the daemon (SIGHUP); "
+            "repair the export, or correct the settings that `oicp-adapter plan` names and reload the daemon (SIGHUP); "
             "then it passes by itself"
         )
     targets = " or ".join(sorted({row.desired for row in fresh if row.desired}))
