@@ -198,7 +198,7 @@ def test_the_refusal_tells_how_many_of_how_many_why_and_what_to_type() -> None:
         "6 EVSEs would turn to Unknown, 1 by missing signs of life and 5 by values no table knows (Weird); "
         "2 more did within 24 h: 8 of 15 published is more than 50%"
     )
-    assert "mapping.overrides" in refusal.hint
+    assert "`oicp-adapter plan` names" in refusal.hint
     assert "SIGHUP" in refusal.hint, "the corrected file alone changes nothing in a running daemon"
     assert "15 min" in refusal.hint
     assert refusal.hint.endswith("oicp-adapter resync slb --allow-unknown 6")

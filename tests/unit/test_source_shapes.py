@@ -74,6 +74,21 @@ def test_fields_reach_as_far_up_as_there_is_something(tmp_path: Path) -> None:
     assert far.records[0].model is None
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"fecha": "x", "estaciones": [{"id": 1, "puntos": [OUTLET]}]}, "estaciones[].puntos[]"),
+        ({"Stationen am Ort": [None, {"x": []}]}, '"Stationen am Ort"[]'),
+        ({"meta": {"tags": ["a"]}, "result": {"x": 1}}, "result.stations[]"),
+    ],
+)
+def test_where_the_records_may_be_is_suggested(tmp_path: Path, document: object, expected: str) -> None:
+    # A newcomer does not know how an expression for his own export is written.
+    with pytest.raises(SourceError) as caught:
+        read(tmp_path, document)
+    assert f"source.records = '{expected}'" in caught.value.hint
+
+
 def test_a_bad_record_inside_costs_itself_and_completeness(tmp_path: Path) -> None:
     # One outlet that is a text must not take 200 others along, nor pass for gone.
     data = {"stations": [{"outlets": [OUTLET, "broken", {**OUTLET, "evseId": {"id": 1}}]}]}

@@ -161,6 +161,26 @@ def _members(document: object) -> str:
     return f"{shown} …" if len(document) > 10 else shown or "an empty object"
 
 
+def likely(document: Any) -> str:
+    """An expression that may be meant: the first array of objects, and the first one inside of these; "" if none."""
+    path, value = "", document
+    while True:
+        if isinstance(value, list):
+            value = next((one for one in value if isinstance(one, dict)), None)
+        if not isinstance(value, dict):
+            return path
+        inner = ((name, one) for name, one in value.items() if isinstance(one, list) and _objects(one))
+        name, value = next(inner, ("", None))
+        if not name:
+            return path
+        bare = name if name.isidentifier() and name.isascii() else f'"{name}"'
+        path += f"{'.' if path else ''}{bare}[]"
+
+
+def _objects(array: list[Any]) -> bool:
+    return any(isinstance(one, dict) for one in array)
+
+
 def with_records(data: bytes, expression: Nested) -> bytes:
     """The array that an expression finds, as JSON again: for readers of one format's own objects."""
     return msgspec.json.encode([chain[-1] for chain, _ in expression.find(decode_json(data, Any))])

@@ -16,6 +16,7 @@ from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import Collected, require_useful
 from oicp_adapter.sources.formats.envelope import Outcome, require_success
 from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
+from oicp_adapter.sources.formats.nested import likely
 from oicp_adapter.sources.formats.values import Scalar
 
 _Tree = dict[str, Any]  # member name → subtree; an empty one is a value
@@ -85,8 +86,8 @@ def _array_in(data: bytes, into: Collected) -> msgspec.Raw:
         shown = ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
         raise SourceError(
             f"the JSON object has not one array under evses, data and records; found: {shown or 'nothing'}",
-            hint='say where they are, like source.records = "data.stations[].outlets[]"; the shapes of OCPI and OICP '
-            "have formats of their own: ocpi-locations, oicp",
+            hint=f"say where they are, like source.records = '{likely(decode_json(data, Any)) or 'result.stations[]'}'; "
+            "the shapes of OCPI and OICP have formats of their own: ocpi-locations, oicp",
         )
     begins = bytes(memoryview(arrays[0])[1:4096]).lstrip()[:1]
     require_success(envelope, into, empty=begins in (b"", b"]"))
