@@ -98,7 +98,7 @@ def test_a_file_cut_at_any_byte_never_passes_for_a_whole_one(tmp_path: Path, nam
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("fleet.txt", {}), ("fleet", {}), ("fleet.gz", {}), ("l.json", {"format": FileFormat.OCPI_LOCATIONS})],
+    [("fleet.txt", {}), ("fleet", {}), ("fleet.gz", {}), ("l.json", {"format": FileFormat.OICP})],
 )
 def test_options_that_cannot_work_are_refused_at_the_start(name: str, options: dict[str, FileFormat]) -> None:
     # The daemon would start, and fail in every cycle.
