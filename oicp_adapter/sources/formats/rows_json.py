@@ -87,7 +87,8 @@ def _array_in(data: bytes, into: Collected) -> msgspec.Raw:
         where = likely(decode_json(data, Any)) or "result.stations[]"
         raise SourceError(
             f"the JSON object has not one array under evses, data and records; found: {shown or 'nothing'}",
-            hint=f"say where they are, like source.records = '{where}'; the shapes of OCPI and OICP have formats of their own: ocpi-locations, oicp",
+            hint=f"say where they are, like source.records = '{where}'; the shapes of OCPI and OICP have "
+            "formats of their own: ocpi-locations, oicp",
         )
     begins = bytes(memoryview(arrays[0])[1:4096]).lstrip()[:1]
     require_success(envelope, into, empty=begins in (b"", b"]"))
