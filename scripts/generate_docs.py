@@ -212,6 +212,9 @@ def _vocabulary(vocabulary: Vocabulary) -> str:
     if vocabulary.headings:
         text += "\nRead without `fields`: "
         text += ", ".join(f"`{theirs}` as `{ours}`" for theirs, ours in vocabulary.headings.items()) + ".\n"
+    if vocabulary.restricted_parking:
+        words = ", ".join(f"`{word}`" for word in vocabulary.restricted_parking)
+        text += f"\nWhere `parking_restrictions` has {words}, the EVSE is not for the public: it is not published.\n"
     return text + _columns(vocabulary.columns)
 
 

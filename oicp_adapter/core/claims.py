@@ -5,15 +5,16 @@ The danger: a record that is thrown away silently, or that lands on the wrong EV
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 
 import msgspec
 
+from oicp_adapter.core.access import Access
 from oicp_adapter.core.ids import EvseId, InvalidId, parse_evse_id
 from oicp_adapter.core.model import ConnectorState, Rejected, SourceRecord
-from oicp_adapter.core.rules import MappingRules
+from oicp_adapter.core.rules import MappingRules, Rule
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
 from oicp_adapter.core.spelling import replacing, setting, suggested
 from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook
@@ -73,6 +74,9 @@ class Claims:
         self.pulses: dict[str, Pulse] = {}
         """Station → what its times say: a heartbeat belongs to the charger, not to one connector."""
         self.rejected: list[Rejected] = []
+        self.doubts: dict[tuple[str, str], Rule] = {}
+        """(station, "") or ("", EVSE) → what cannot be read of who may see it."""
+        self.access = Access(rules)
         self.book = VerdictBook(rules)
         self._rules = rules
         self._life = life
@@ -107,6 +111,10 @@ class Claims:
         if before and any(state.charging and state.connector == place for state in before):
             charging = charging or not table.ends_session(record.status, verdict)
             verdict = verdict.after_charging or verdict
+        if record.publish is not None or record.publish_allowed_to or record.parking_restrictions:
+            whose = [("", evse.key)] if evse else []
+            whose += [(station, "")] if scope is Scope.STATION and station else []
+            verdict = self._for_whom(record, table.vocabulary, verdict, whose)
         state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, charging)
         said = record.connection and record.connection.strip()
         broken = table.link(said) if said else None
@@ -129,6 +137,26 @@ class Claims:
             self.by_evse.setdefault(evse.key, []).append(claim)
         if station:
             self._note_station(claim)
+
+    def _for_whom(
+        self,
+        record: SourceRecord,
+        vocabulary: Vocabulary,
+        verdict: Verdict,
+        whose: Iterable[tuple[str, str]],
+    ) -> Verdict:
+        """The verdict as far as the public may see it. `whose`: the EVSE and the station it speaks for."""
+        private = self.access.private(record, vocabulary, verdict)
+        if private is None and (unread := self.access.unreadable(record)):
+            for one in whose:
+                self.doubts[one] = min(unread, self.doubts.get(one, unread), key=lambda rule: rule.text)
+        return private or verdict
+
+    def doubt(self, key: str, of_evse: Iterable[Claim]) -> Rule | None:
+        """Why nobody knows whether the public may see this EVSE; None: nothing speaks of a doubt."""
+        whose = {("", key)} | {(claim.station, "") for claim in of_evse}
+        found = [rule for one in whose if (rule := self.doubts.get(one))]
+        return min(found, key=lambda rule: rule.text, default=None)
 
     def unclaimed(self) -> Iterator[Rejected]:
         """The records of stations of which no record names an EVSE: nobody knows whose they are."""

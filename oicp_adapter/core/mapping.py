@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from oicp_adapter.core.access import perhaps_private
 from oicp_adapter.core.aggregate import across_stations, at_station
 from oicp_adapter.core.claims import Claim, Claims, Scope
 from oicp_adapter.core.duplicates import LOSERS, settle
@@ -21,6 +22,7 @@ from oicp_adapter.core.model import (
     ConnectorState,
     Desired,
     EvseStatus,
+    Flaw,
     MappedFleet,
     Rejected,
     SourceRecord,
@@ -85,19 +87,25 @@ def _mapped(
     duplicates = 0
     unread: set[tuple[str, str]] = set()
     for key, of_evse in claims.by_evse.items():
-        ambiguous = False
+        flaw = Flaw.NONE
         first = of_evse[0]
         if len(of_evse) > 1:
             claim, settled, doubtful = _shared(key, of_evse, claims, life, rules)
             duplicates += settled
             if doubtful:
                 ambiguities.append(doubtful)
-                ambiguous = not doubtful.agree
+                flaw = Flaw.NONE if doubtful.agree else Flaw.AMBIGUOUS
         elif first.station not in claims.of_stations and first.scope is Scope.CONNECTOR:
             claim = _plain(first, claims, life)
         else:
             claim, _ = _contested(of_evse, claims, life)
+        if claims.doubts and (doubt := claims.doubt(key, of_evse)):
+            claim = msgspec.structs.replace(claim, verdict=perhaps_private(claim.verdict, doubt))
+            if flaw is Flaw.NONE and claim.verdict.rule is doubt:
+                flaw = Flaw.UNSURE
         verdict = claim.verdict
+        if verdict.rule.kind is RuleKind.ACCESS:
+            claims.access.kept(verdict.rule)
         told.add(claim)
         if verdict.cause is Cause.UNMAPPED:
             unread.add((verdict.rule.column, verdict.value))
@@ -109,9 +117,9 @@ def _mapped(
             value=verdict.value,
             source_time=claim.time,
             cause=verdict.cause,
-            fallback=None if verdict.readable is None else published[verdict.readable],
+            fallback=_fallback(verdict, published),
             connectors=claim.states,
-            ambiguous=ambiguous,
+            flaw=flaw,
         )
         if explained is not None:
             explained[key] = Explanation(verdict.why, verdict.source, verdict.rule)
@@ -121,11 +129,17 @@ def _mapped(
         rejected=tuple(
             sorted(filter(None, rejected), key=lambda one: (one.evse_id, one.reason, one.origin, one.address))
         ),
-        unmapped=(*claims.book.unmapped(unread), *told.unmapped()),
+        unmapped=(*claims.book.unmapped(unread), *claims.access.unmapped(), *told.unmapped()),
         duplicates=duplicates,
         ambiguous=tuple(sorted(ambiguities, key=lambda one: one.evse_id)),
-        remarks=(*told.remarks(), *claims.book.remarks()),
+        remarks=(*told.remarks(), *claims.book.remarks(), *claims.access.remarks()),
     )
+
+
+def _fallback(verdict: Verdict, published: Mapping[Target, EvseStatus | None]) -> EvseStatus | None:
+    if verdict.cause is Cause.REPORTED or verdict.readable is None:
+        return None
+    return published[verdict.readable]
 
 
 def _set_aside(one: Ambiguity) -> Rejected | None:

@@ -57,6 +57,8 @@ class Role(StrEnum):
     """May decide the status: a source without any says nothing."""
     TIME = "time"
     """Seconds since the epoch; orders duplicates or is a sign of life."""
+    ACCESS = "access"
+    """Tells who may see or use it: what is not for the public is not published."""
     DETAIL = "detail"
     """What rules may look at."""
 
@@ -69,6 +71,8 @@ class Column(msgspec.Struct, frozen=True, gc=False):
     """What it holds, in words for people."""
     flag: bool = False
     """It says yes or no, and may stand there the other way round."""
+    loose: bool = False
+    """Whatever stands there is taken and spoils no row: lists, objects and line breaks, too."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -98,7 +102,22 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     station_status: Annotated[str | None, Column(Role.STATE, "what is said of the whole station")] = None
     charging: Annotated[str | None, Column(Role.STATE, "whether a session is running", flag=True)] = None
     lifecycle: Annotated[str | None, Column(Role.STATE, "whether the charger is in the field")] = None
+    publish: Annotated[
+        str | None, Column(Role.ACCESS, "whether the public may see it (OCPI)", flag=True, loose=True)
+    ] = None
+    publish_allowed_to: Annotated[
+        str | None, Column(Role.ACCESS, "who may see it, where the public may not (OCPI)", loose=True)
+    ] = None
+    parking_restrictions: Annotated[
+        str | None, Column(Role.ACCESS, "who may park there (OCPI)", loose=True)
+    ] = None
     error_code: Annotated[str | None, Column(Role.DETAIL, "the error code")] = None
+    vendor_error_code: Annotated[
+        str | None, Column(Role.DETAIL, "the maker's own error code", loose=True)
+    ] = None
+    info: Annotated[
+        str | None, Column(Role.DETAIL, "what the charger says beside its status", loose=True)
+    ] = None
     vendor: Annotated[str | None, Column(Role.DETAIL, "who made the charger")] = None
     model: Annotated[str | None, Column(Role.DETAIL, "the charger's model")] = None
     unread: tuple[tuple[str, str], ...] = ()
@@ -131,6 +150,23 @@ class ConnectorState(msgspec.Struct, frozen=True, gc=False):
     """In a charging session (or finishing one) when last seen, and not said to be free since."""
 
 
+class Flaw(StrEnum):
+    """What is wrong with the records of an EVSE that the source has."""
+
+    NONE = ""
+    AMBIGUOUS = "ambiguous"
+    """Two chargers may claim its identity, and they do not agree."""
+    UNSURE = "unsure"
+    """It may not be for the public: nobody can read what the source says of that."""
+    UNUSABLE = "unusable"
+    """It is in the source, in a record that cannot be published: missing from the fleet, but not gone."""
+
+    @property
+    def never_inserted(self) -> bool:
+        """Drivers must not see it newly; where Hubject has it already, an update keeps it true."""
+        return self in (Flaw.AMBIGUOUS, Flaw.UNSURE)
+
+
 class Desired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What Hubject should hold for one EVSE, and why."""
 
@@ -149,18 +185,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fallback: EvseStatus | None = None
     """What the source's words say without what could not be read; None: nothing, or all could be read."""
     connectors: tuple[ConnectorState, ...] = ()
-    ambiguous: bool = False
-    """Two chargers may claim this identity, and they do not agree: it is never inserted."""
-
-
-class Flaw(StrEnum):
-    """What is wrong with the records of an EVSE that the source has."""
-
-    NONE = ""
-    AMBIGUOUS = "ambiguous"
-    """Two chargers may claim its identity, and they do not agree."""
-    UNUSABLE = "unusable"
-    """It is in the source, in a record that cannot be published: missing from the fleet, but not gone."""
+    flaw: Flaw = Flaw.NONE
 
 
 class Ambiguity(msgspec.Struct, frozen=True, kw_only=True):

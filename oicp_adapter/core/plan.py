@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from oicp_adapter.core.model import ActionType, EvseStatus, Flaw
+from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.records import EvseRow, OperatorState, Presence
 
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
@@ -396,7 +396,8 @@ def _decide(
 
 def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
     if _removes(status):
-        why = "gone from the source" if row.first_missing is not None else row.rule
+        unpublished = row.first_missing is None or row.desired is None
+        why = row.rule if unpublished else "gone from the source"
         what = "withdrawn" if _counts(row) else "not known to be at Hubject, removed if it is"
         return _change(row, status, Kind.WITHDRAWAL, f"{what}: {why}")
     if row.presence is Presence.UNKNOWN:
@@ -405,8 +406,9 @@ def _new_status(row: EvseRow, status: EvseStatus | None) -> Change:
 
 
 def _never_inserted(row: EvseRow) -> bool:
-    """Two chargers claim it: an update tells whether Hubject has it, and where it has not, that is as it should be."""
-    return row.flaw is Flaw.AMBIGUOUS and row.first_missing is None
+    """Nobody knows whether drivers may see it as that: an update tells whether Hubject has it, and where it has not,
+    that is as it should be."""
+    return row.flaw.never_inserted and row.first_missing is None
 
 
 def _change(row: EvseRow, status: EvseStatus | None, kind: Kind, reason: str) -> Change:

@@ -32,6 +32,8 @@ class RuleKind(StrEnum):
     """No sign of life, or a state that is too old."""
     CONNECTORS = "connectors"
     """Several connectors, or the whole station, together."""
+    ACCESS = "access"
+    """It is not for the public."""
     UNMAPPED = "unmapped"
     """None: nobody knows the word."""
     IDENTITY = "identity"
@@ -125,6 +127,8 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     """The first that matches a record holds, before overrides and tables."""
     reserved: EvseStatus = EvseStatus.OCCUPIED
     """What "reserved" is published as."""
+    restricted_parking: tuple[str, ...] | None = None
+    """Words in `parking_restrictions` that keep an EVSE from the public, in any case. None: the vocabulary's."""
     evse_id_template: str | None = None
     """For records without EvseID: "DE*ABC*E{station_id}*{evse_number}"; `{connector_id}` is known, too."""
     evse_id_replace: Mapping[str, str] = {}

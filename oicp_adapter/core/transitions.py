@@ -124,7 +124,7 @@ def absent(row: EvseRow, *, now: float, push_id: int | None, settle: float) -> E
 
     What the source still wants shown keeps its quarantine: it was left out because of it.
     """
-    waits = row.wanted and row.flaw is not Flaw.AMBIGUOUS
+    waits = row.wanted and not row.flaw.never_inserted
     return replace(
         row,
         presence=Presence.ABSENT,
@@ -233,7 +233,7 @@ def observed(
     shows = desired.status not in (None, EvseStatus.EVSE_NOT_FOUND)
     turns_up = shows and not (row is not None and row.wanted)
     if row is None:
-        if desired.status is None or (desired.ambiguous and absent):
+        if desired.status is None or (desired.flaw.never_inserted and absent):
             return None
         row = EvseRow(
             key=desired.key,
@@ -256,12 +256,11 @@ def observed(
     unread_since = _unread_since(row, desired, now)
     returned = desired.cause is Cause.REPORTED and desired.status is row.status and row.acknowledged
     turned_at = None if returned else row.turned_at
-    flaw = Flaw.AMBIGUOUS if desired.ambiguous else Flaw.NONE
     # Which of two claimants' spellings it is does not matter, and Hubject need not hear of another one.
-    spelled = row.source_id if desired.ambiguous else desired.wire_id
+    spelled = row.source_id if desired.flaw is Flaw.AMBIGUOUS else desired.wire_id
     same = (
         row.desired is desired.status
-        and row.flaw is flaw
+        and row.flaw is desired.flaw
         and row.value == desired.value
         and row.rule == desired.rule
         and row.connectors == desired.connectors
@@ -275,7 +274,7 @@ def observed(
         return row
     holds = desired.status is row.status and row.acknowledged
     gone = desired.status is EvseStatus.EVSE_NOT_FOUND and not row.believed_shown
-    nothing_to_do = gone or (desired.ambiguous and not row.may_be_shown)
+    nothing_to_do = gone or (desired.flaw.never_inserted and not row.may_be_shown)
     waits = desired.status is not None and not (holds or nothing_to_do)
     repeated = desired.status is row.desired and row.changed_at is not None
     return replace(
@@ -291,7 +290,7 @@ def observed(
         rule=desired.rule,
         source_time=desired.source_time,
         connectors=desired.connectors,
-        flaw=flaw,
+        flaw=desired.flaw,
         changed_at=(now if row.changed_at is None else row.changed_at) if waits else None,
         said_at=(row.said_at if repeated else now) if waits else None,
         first_missing=row.first_missing if desired.status is None else None,

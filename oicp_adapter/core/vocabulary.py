@@ -138,6 +138,8 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     columns: tuple[ColumnRule, ...] = ()
     like: str = ""
     """The vocabulary whose values this one has too."""
+    restricted_parking: tuple[str, ...] = ()
+    """What `parking_restrictions` says of an EVSE that is not for the public."""
     whole_station: str = ""
     """The number of an EVSE or connector that means the whole station (OCPP's 0); "": none does."""
     called: tuple[str, ...] = ()

@@ -160,6 +160,11 @@ class MappingSettings(Table):
     """Rules of your own, in the order in which they are tried."""
     reserved: Literal["Occupied", "Reserved"] = "Occupied"
     """What a reserved EVSE is published as. `Occupied`, because many consumers do not know OICP's `Reserved`."""
+    restricted_parking: Words | None = None
+    """What `parking_restrictions` says of an EVSE that is not for the public and so not published, in any case, like
+    `["CUSTOMERS"]`. Default: what the vocabulary says, which is CUSTOMERS for greenflux and nothing elsewhere; `[]`:
+    nothing. What `publish` or `publish_allowed_to` keep from the public is never published; where these columns mean
+    something else, leave them unread: `fields = { publish = "" }`."""
     heartbeat_interval: Duration = default("15min")
     """How often a charger gives a sign of life; set it to the backend's own value."""
     missed_heartbeats: Whole = Field(default=3, ge=1, le=1000)
@@ -246,6 +251,7 @@ class OperatorSettings(Table):
             configured=tuple(name for name in WORD_COLUMNS if self.source.fields.get(name)),
             rules=tuple(rule.named(name) for name, rule in mapping.rules.items()),
             reserved=EvseStatus(mapping.reserved),
+            restricted_parking=mapping.restricted_parking,
             evse_id_template=self.source.evse_id_template,
             evse_id_replace=self.source.evse_id_replace,
             heartbeat_interval=mapping.heartbeat_interval,

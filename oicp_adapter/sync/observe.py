@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from oicp_adapter.core.guards import forgettable
-from oicp_adapter.core.model import Cause, EvseStatus, Flaw, MappedFleet, Rejected
+from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet, Rejected
 from oicp_adapter.core.records import EvseRow
 from oicp_adapter.core.transitions import missed, observed
 
@@ -87,7 +87,7 @@ def never_pushed(rejected: Iterable[Rejected], rows: Mapping[str, EvseRow]) -> i
         row = rows.get(one.key)
         if row is not None and (row.status is not None or row.in_doubt_since is not None):
             continue
-        if row is not None and row.flaw is Flaw.AMBIGUOUS:
+        if row is not None and row.flaw.never_inserted:
             continue  # it counts as unmapped
         if one.key or one.evse_id:
             named.add(one.key or one.evse_id)

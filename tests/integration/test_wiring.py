@@ -182,6 +182,11 @@ SETTINGS: list[tuple[str, object, Places]] = [
     ),
     ("operators.KEY.mapping.rules.KEY.vocabulary", "oicp", {"OverrideRule.vocabulary": "oicp"}),
     ("operators.KEY.mapping.reserved", "Reserved", {"MappingRules.reserved": EvseStatus.RESERVED}),
+    (
+        "operators.KEY.mapping.restricted_parking",
+        ["CUSTOMERS"],
+        {"MappingRules.restricted_parking": ("CUSTOMERS",)},
+    ),
     ("operators.KEY.mapping.heartbeat_interval", "7s", {"MappingRules.heartbeat_interval": 7.0}),
     ("operators.KEY.mapping.missed_heartbeats", 7, {"MappingRules.missed_heartbeats": 7}),
     (

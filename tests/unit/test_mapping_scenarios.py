@@ -12,7 +12,7 @@ import yaml
 from oicp_adapter.core.evse_pattern import parse_evse_pattern
 from oicp_adapter.core.ids import parse_evse_id, parse_prefix
 from oicp_adapter.core.mapping import MappingRules, map_fleet
-from oicp_adapter.core.model import Cause, ConnectorState, Desired, MappedFleet, SourceRecord
+from oicp_adapter.core.model import Cause, ConnectorState, Desired, Flaw, MappedFleet, SourceRecord
 from oicp_adapter.core.rules import OverrideRule
 from oicp_adapter.core.vocabulary import Target, load_vocabulary, vocabulary_names
 
@@ -113,5 +113,5 @@ def test_a_situation_in_the_field(situation: dict[str, Any], backwards: bool) ->
     doubtful = situation.get("ambiguous", [])
     assert len(fleet.ambiguous) == len(doubtful)
     assert all(any(part in one.text for one in fleet.ambiguous) for part in doubtful)
-    unsure = {evse for evse, one in fleet.desired.items() if one.ambiguous}
+    unsure = {evse for evse, one in fleet.desired.items() if one.flaw is Flaw.AMBIGUOUS}
     assert unsure == {key(evse) for evse in situation.get("unsure", [])}

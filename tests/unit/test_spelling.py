@@ -6,7 +6,7 @@ import pytest
 
 from oicp_adapter.core.ids import parse_prefix
 from oicp_adapter.core.mapping import MappingRules, map_fleet
-from oicp_adapter.core.model import MappedFleet, SourceRecord
+from oicp_adapter.core.model import Flaw, MappedFleet, SourceRecord
 from oicp_adapter.core.spelling import near, replacing, setting, suggested, understood
 
 NOW = 1_800_000_000.0
@@ -96,7 +96,7 @@ def test_an_id_of_which_nothing_is_left_is_refused_and_not_made() -> None:
 def test_two_ids_that_are_one_after_the_replacement_are_told_and_not_published() -> None:
     # E1-11 and E11-1 were two ids in the backend; without their hyphens one charger's status is the other's.
     fleet = mapped(named("DE*ABC*E1-11", "Charging"), named("DE*ABC*E11-1"), replace={"-": ""})
-    assert [one.ambiguous for one in fleet.desired.values()] == [True]
+    assert [one.flaw for one in fleet.desired.values()] == [Flaw.AMBIGUOUS]
     assert "written DE*ABC*E1-11" in fleet.ambiguous[0].text
     same = mapped(named("DE-ABC-E1", "Charging"), named("DE-ABC-E1", "Charging"), replace={"-": "*"})
     assert same.ambiguous == ()

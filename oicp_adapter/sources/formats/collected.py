@@ -16,9 +16,10 @@ from oicp_adapter.core.model import Role, SourceRead, SourceRecord
 from oicp_adapter.core.text import harmless, one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.times import TimeForms
-from oicp_adapter.sources.formats.values import BadValue, Scalar, shown, to_text
+from oicp_adapter.sources.formats.values import BadValue, Value, cleaned, shown, to_text
 
 TIME_FIELDS = frozenset(with_role(Role.TIME))
+LOOSE_FIELDS = frozenset(name for name, column in COLUMNS.items() if column.loose)
 ID_FIELDS = with_role(Role.IDENTITY)
 STATE_FIELDS = with_role(Role.STATE)
 
@@ -60,7 +61,7 @@ class Collected:
         self._known: dict[str, dict[str, str | None]] = {column: {} for column in COLUMNS}
         """Column → text as it stands there → as it is read: most columns say the same few words again and again."""
 
-    def add(self, names: Iterable[str], values: Iterable[Scalar], origin: str) -> None:
+    def add(self, names: Iterable[str], values: Iterable[Any], origin: str) -> None:
         """Keep one row, given as its values in the order of our field `names`.
 
         An unreadable time is noted in the record and mentioned; any other unusable value spoils the row.
@@ -72,6 +73,9 @@ class Collected:
             try:
                 members[name] = self._time(value) if name in TIME_FIELDS else self._text(name, value)
             except BadValue as error:
+                if name in LOOSE_FIELDS:
+                    members[name] = cleaned(str(value))
+                    continue
                 if name not in TIME_FIELDS:
                     self.undecodable(origin, f"{name}: {error}")
                     return
@@ -82,7 +86,7 @@ class Collected:
             members[name] = f"{INVERTED}{members[name]}" if members[name] else None
         self.records.append(SourceRecord(**members))
 
-    def _text(self, name: str, value: Scalar) -> str | None:
+    def _text(self, name: str, value: Value) -> str | None:
         if not isinstance(value, str):
             return to_text(value)
         known = self._known[name]

@@ -16,7 +16,7 @@ from jmespath.exceptions import JMESPathError
 from jmespath.lexer import Lexer
 
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.collected import Collected, require_useful
+from oicp_adapter.sources.formats.collected import LOOSE_FIELDS, Collected, require_useful
 from oicp_adapter.sources.formats.envelope import Outcome, require_success
 from oicp_adapter.sources.formats.json_records import decode_json
 
@@ -93,7 +93,10 @@ class NestedRows:
                 into.undecodable(f"{what} {place}", f"it is no object but {_kind(chain[-1])}")
                 continue
             values = [_value(chain, up, members) for up, members in self._paths]
-            if bad := next((value for value in values if isinstance(value, (list, dict))), None):
+            strict = (
+                value for ours, value in zip(self._names, values, strict=True) if ours not in LOOSE_FIELDS
+            )
+            if bad := next((value for value in strict if isinstance(value, (list, dict))), None):
                 into.undecodable(f"{what} {place}", f"a field names {_kind(bad)}, not a value")
                 continue
             into.add(self._names, values, f"{what} {place}")

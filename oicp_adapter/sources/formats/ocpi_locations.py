@@ -14,14 +14,22 @@ from typing import Any
 import msgspec
 
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.collected import Collected
+from oicp_adapter.sources.formats.collected import LOOSE_FIELDS, Collected
 from oicp_adapter.sources.formats.envelope import Outcome, require_ocpi_success, require_success
 from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
 from oicp_adapter.sources.formats.nested import Nested, with_records
 from oicp_adapter.sources.formats.values import Scalar
 
-NAMES = {"evse_id": "evse_id", "evse_number": "uid", "status": "status", "updated_at": "last_updated"}
+NAMES = {
+    "evse_id": "evse_id",
+    "evse_number": "uid",
+    "status": "status",
+    "updated_at": "last_updated",
+    "parking_restrictions": "parking_restrictions",
+}
 """Our field → OCPI's member of an EVSE."""
+OF_LOCATION = ("publish", "publish_allowed_to")
+"""Members of the Location that say something of all its EVSEs."""
 _SHOWN = 10
 
 
@@ -37,13 +45,16 @@ class _Location(msgspec.Struct):
     id: str | int
     evses: list[msgspec.Raw] | None = None
     """Left undecoded, so that a bad EVSE does not cost its location."""
+    publish: Any = None
+    publish_allowed_to: Any = None
 
 
 class OcpiLocations:
     """Reads OCPI Locations: station_id is the location's id, evse_number the EVSE's uid; connector_id stays None.
 
-    `fields`: our field → another member of the EVSE (`evse_id = "uid"`). `records`: where the Locations are, if not in
-    one of OCPI's own places. Raises ConfigurationError for what cannot be.
+    `publish` and `publish_allowed_to` are the Location's. `fields`: our field → another member of the EVSE
+    (`evse_id = "uid"`). `records`: where the Locations are, if not in one of OCPI's own places. Raises
+    ConfigurationError for what cannot be.
     """
 
     def __init__(self, fields: Mapping[str, str], *, records: str | None = None) -> None:
@@ -53,13 +64,16 @@ class OcpiLocations:
                 hint="the station is OCPI's Location; for other JSON use format json",
             )
         names = {ours: theirs for ours, theirs in {**NAMES, **fields}.items() if theirs}
-        self._names = ("station_id", *names)
+        self._of_location = tuple(name for name in OF_LOCATION if name not in fields)
+        self._names = ("station_id", *self._of_location, *names)
         self._records = None if records is None else Nested(records)
         self._locations = RecordDecoder(_Location)
         members = {theirs: f"m{at}" for at, theirs in enumerate(dict.fromkeys([*names.values(), "uid"]))}
+        loose = {theirs for ours, theirs in names.items() if ours in LOOSE_FIELDS}
+        loose -= {theirs for ours, theirs in names.items() if ours not in LOOSE_FIELDS}
         evse = msgspec.defstruct(
             "Evse",
-            [(name, Scalar, None) for name in members.values()],
+            [(name, Any if theirs in loose else Scalar, None) for theirs, name in members.items()],
             rename={name: theirs for theirs, name in members.items()},
             gc=False,
         )
@@ -83,11 +97,16 @@ class OcpiLocations:
 
     def _collect(self, locations: Iterable[tuple[int, _Location]], into: Collected) -> None:
         for _, location in locations:
+            of_location = [getattr(location, name) for name in self._of_location]
             for number, raw in enumerate(location.evses or (), 1):
                 evse = self._evses.one(raw, into, origin=f"location {location.id}, EVSE no. {number}")
                 if evse is not None:
                     *values, uid = self._values(evse)
-                    into.add(self._names, (location.id, *values), f"location {location.id}, EVSE {uid}")
+                    into.add(
+                        self._names,
+                        (location.id, *of_location, *values),
+                        f"location {location.id}, EVSE {uid}",
+                    )
 
 
 def _whole_lines(data: bytes, into: Collected) -> bytes:

@@ -6,14 +6,14 @@ Members may lie deeper: `fields = { evse_id = "evse.id" }`. Other members are sk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from oicp_adapter.errors import ConfigurationError, SourceError
-from oicp_adapter.sources.formats.collected import Collected, require_useful
+from oicp_adapter.sources.formats.collected import LOOSE_FIELDS, Collected, require_useful
 from oicp_adapter.sources.formats.envelope import Outcome, require_success
 from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
 from oicp_adapter.sources.formats.nested import likely
@@ -42,7 +42,9 @@ class JsonRows:
                 f"source.fields: a name has more than {_DEEPEST} levels", hint="correct the dots in it"
             )
         tree = _tree_of(paths)
-        self._decoder = RecordDecoder(_type_of(tree))
+        loose = {names[ours] for ours in LOOSE_FIELDS & names.keys()}
+        loose -= {theirs for ours, theirs in names.items() if ours not in LOOSE_FIELDS}
+        self._decoder = RecordDecoder(_type_of(tree, loose))
         self._paths = [_attributes(tree, path) for path in paths]
         self._values = attrgetter(*(".".join(path) for path in self._paths))
 
@@ -113,14 +115,15 @@ def _tree_of(paths: Iterable[list[str]]) -> _Tree:
     return tree
 
 
-def _type_of(tree: _Tree) -> type[msgspec.Struct]:
+def _type_of(tree: _Tree, loose: Collection[str], at: str = "") -> type[msgspec.Struct]:
+    """`loose`: dotted names that may hold anything."""
     fields: list[tuple[str, Any, Any]] = []
-    for number, subtree in enumerate(tree.values()):
+    for number, (member, subtree) in enumerate(tree.items()):
         if subtree:
-            inner = _type_of(subtree)
+            inner = _type_of(subtree, loose, f"{at}{member}.")
             fields.append((f"m{number}", inner | None, msgspec.field(default_factory=inner)))
         else:
-            fields.append((f"m{number}", Scalar, None))
+            fields.append((f"m{number}", Any if f"{at}{member}" in loose else Scalar, None))
     renamed = {f"m{number}": member for number, member in enumerate(tree)}
     return msgspec.defstruct("Row", fields, rename=renamed, gc=False)
 

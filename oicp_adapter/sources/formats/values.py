@@ -6,11 +6,15 @@ The danger: a character that no request can hold, or a lost quote that swallowed
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
 
 from oicp_adapter.core.text import harmless
 
 Scalar: TypeAlias = str | int | float | bool | None
+Value: TypeAlias = Scalar | list[Any] | dict[str, Any]
+"""What a column that may hold several values can hold."""
 
 # A line break in a CSV value is a lost quote that swallowed rows; NUL and lone surrogates (bytes that are not
 # UTF-8, see rows_csv) fit into no database or request.
@@ -22,8 +26,9 @@ class BadValue(ValueError):
     """The value cannot be used; the text says why."""
 
 
-def to_text(value: Scalar) -> str | None:
-    """A value as text without surrounding blanks; None if nothing is left. True is "true", 1.0 is "1".
+def to_text(value: Value) -> str | None:
+    """A value as text without surrounding blanks; None if nothing is left. True is "true", 1.0 is "1", a list is
+    its parts.
 
     Raises BadValue for characters that no status or id can have.
     """
@@ -40,7 +45,23 @@ def to_text(value: Scalar) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, list | dict):
+        return _listed(value)
     return harmless(str(value))
+
+
+def cleaned(text: str) -> str | None:
+    """A text of which nothing depends on its line breaks: each of them, and what no request can hold, is a blank."""
+    return harmless(" ".join(_FORBIDDEN.sub(" ", text).split())) or None
+
+
+def _listed(value: list[Any] | dict[str, Any]) -> str | None:
+    """Several values in one, "EV_ONLY, CUSTOMERS"; objects as JSON. None if nothing is in it."""
+    parts = [value] if isinstance(value, dict) else value
+    simple = [part for part in parts if isinstance(part, str | int | float | bool)]
+    objects = [msgspec.json.encode(part).decode() for part in parts if isinstance(part, list | dict) and part]
+    texts = [text for part in simple if (text := to_text(part))]
+    return harmless(", ".join([*texts, *objects])) or None
 
 
 def is_utf8(text: str) -> bool:
