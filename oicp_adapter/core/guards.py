@@ -15,7 +15,7 @@ import msgspec
 from oicp_adapter.core.high_water import day_of, measure, risen
 from oicp_adapter.core.model import Cause, EvseStatus
 from oicp_adapter.core.plan import MASS_GUARD, FullLoadPlan, Plan
-from oicp_adapter.core.records import LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence
+from oicp_adapter.core.records import DISTRUSTED, LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence
 
 SHOWN_KEYS = 5
 """How many EvseIDs a refusal names; the rest are listed by `status`."""
@@ -31,6 +31,7 @@ BY_HAND = {
     "": "",
     LOST: " (the mark beside the ledger tells of pushes that this ledger has never seen: it was lost)",
     UNMEASURED: " (and the mark beside the ledger does not say how large the fleet was)",
+    DISTRUSTED: " (the ledger is distrusted: it may not know all that was published)",
 }
 """Why a person is asked, where the first full load may be automatic."""
 
@@ -101,6 +102,16 @@ def published(rows: Iterable[EvseRow]) -> int:
     return sum(1 for row in rows if row.held)
 
 
+def accepted(rows: Iterable[EvseRow]) -> int:
+    """How many of them it has ever acknowledged: the measure of later withdrawals. What was only sent may come back as
+    refused, and would then be a fleet that never was."""
+    return sum(1 for row in rows if _accepted(row))
+
+
+def _accepted(row: EvseRow) -> bool:
+    return row.held and row.status is not None
+
+
 def grown(state: OperatorState, count: int, *, now: float) -> OperatorState:
     """Keep today's largest published set, for 7 days and for 90."""
     state = risen(state, count, now=now)
@@ -136,8 +147,15 @@ def withdrawal_guard(
     earlier = len(account - fresh)
     total = earlier + len(fresh)
     # Before the first acknowledgement the fleet to compare with is what the source has, for all we know at Hubject.
-    perhaps = sum(1 for row in rows if row.may_be_shown and not (row.held or _only_called_gone(row)))
-    base = max(grown(state, published(rows) + perhaps, now=now).largest.values())
+    # What Hubject has refused is none of it, unless it is to leave.
+    perhaps = sum(
+        1
+        for row in rows
+        if row.may_be_shown
+        and not (_accepted(row) or _only_called_gone(row))
+        and (row.quarantine is None or row.key in fresh)
+    )
+    base = max(grown(state, accepted(rows) + perhaps, now=now).largest.values())
     nothing_left = remain == 0 and published(rows) > 0
     empties = nothing_left or (total > 1 and total > HALF * base)
     if remain == 0 and allowance.adopt == 0 and allowance.empties_the_map:
@@ -251,7 +269,7 @@ def baseline_guard(
 ) -> Refusal | None:
     """No fullLoad while unknown what Hubject held before us; `--adopt N` only with exactly N records.
 
-    `automatic`: the first full load needs nobody's yes, unless the ledger was lost.
+    `automatic`: the first full load needs nobody's yes, unless the ledger was lost or is distrusted.
     """
     adopt, count = allowance.adopt, len(full.records)
     if adopt is not None:
@@ -283,7 +301,8 @@ def _adopting(full: FullLoadPlan, state: OperatorState, operator: str, *, automa
     if state.by_hand == UNMEASURED:
         return 'docs/operations.md, "Adopting the baseline", says how to find the right number'
     command = f"oicp-adapter resync {operator} --adopt {len(full.records)}"
-    return command if automatic else f'{command}, or first_full_load = "automatic"'
+    # Where only a person ends it, the setting would change nothing.
+    return command if automatic or state.by_hand else f'{command}, or first_full_load = "automatic"'
 
 
 def emptiness_guard(full: FullLoadPlan, state: OperatorState, allowance: Allowance) -> Refusal | None:

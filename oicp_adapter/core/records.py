@@ -16,8 +16,9 @@ WEEK = 7 * DAY
 """The guard's account looks back this many seconds (P4)."""
 UNCOUNTED = 0.0
 """Entered in the mass guard's account as of no day."""
-LOST, UNMEASURED = "lost", "unmeasured"
-"""Why only a person ends an unknown baseline: the ledger was lost, or its mark does not say how large the fleet was."""
+LOST, UNMEASURED, DISTRUSTED = "lost", "unmeasured", "distrusted"
+"""Why only a person ends an unknown baseline: the ledger was lost, its mark does not say how large the fleet was, or it
+may be an old copy, which does not know what was published since."""
 
 
 class Presence(StrEnum):
@@ -199,7 +200,8 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     peak: dict[str, int] = {}
     """The same of 90 days, without days that a later one has reached; the mark beside the ledger has it, too."""
     by_hand: str = ""
-    """LOST or UNMEASURED: only a person ends the unknown baseline, though it may be automatic; "" otherwise."""
+    """LOST, UNMEASURED or DISTRUSTED: only a person ends the unknown baseline, whatever the settings say; ""
+    otherwise."""
     notices: dict[str, Notice] = {}
     trouble: Trouble | None = None
 

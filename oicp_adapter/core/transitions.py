@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from oicp_adapter.core.model import ActionType, Cause, Desired, EvseStatus, Flaw
-from oicp_adapter.core.records import UNCOUNTED, EvseRow, OperatorState, Picture, Presence, Quarantine
+from oicp_adapter.core.records import (
+    DISTRUSTED,
+    UNCOUNTED,
+    EvseRow,
+    OperatorState,
+    Picture,
+    Presence,
+    Quarantine,
+)
 
 _BETWEEN = "; "
 """Stands between those who asked for a full load."""
@@ -212,8 +220,17 @@ def distrusted(row: EvseRow, *, now: float) -> EvseRow:
 
 
 def distrusted_state(state: OperatorState) -> OperatorState:
-    """As `distrusted`, for the operator: the baseline is unknown again."""
-    return replace(state, baseline="", baseline_at=None, full_wanted="", full_doubts=0, trouble=None)
+    """As `distrusted`, for the operator: the baseline is unknown again, and what the ledger has never heard of would be
+    deleted by a full load, so a person ends it."""
+    return replace(
+        state,
+        baseline="",
+        baseline_at=None,
+        by_hand=state.by_hand or DISTRUSTED,
+        full_wanted="",
+        full_doubts=0,
+        trouble=None,
+    )
 
 
 def observed(

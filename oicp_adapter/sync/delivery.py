@@ -13,7 +13,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from oicp_adapter.core import trouble
-from oicp_adapter.core.guards import Allowance, Guard, grown, published
+from oicp_adapter.core.guards import Allowance, Guard, accepted, grown
 from oicp_adapter.core.plan import Kind, Mode
 from oicp_adapter.core.records import EvseRow, Trouble
 from oicp_adapter.core.transitions import full_cancelled
@@ -158,7 +158,7 @@ class Delivery:
 
     def _remember(self, work: Work, *, now: float) -> None:
         """How large the fleet is now: what leaves it is measured by that, also when the ledger is lost."""
-        work.state = grown(work.state, published(work.rows.values()), now=now)
+        work.state = grown(work.state, accepted(work.rows.values()), now=now)
         if work.state.peak != work.noted:
             self._ledger.remember(work.state.peak)
             work.noted = work.state.peak

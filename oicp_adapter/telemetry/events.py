@@ -95,7 +95,8 @@ CLOCK_JUMPED = _warning(
 )
 LEDGER_DISTRUSTED = _warning(
     "ledger.distrusted",
-    "What the ledger says about Hubject is no longer believed: every EVSE is in doubt, the baseline unknown.",
+    "What the ledger says about Hubject is no longer believed: every EVSE is in doubt, the baseline unknown "
+    'until a person ends it, also with `first_full_load = "automatic"`.',
     "Wait for settle; then `resync OPERATOR --adopt N`.",
 )
 LEDGER_LOST = _warning(

@@ -47,6 +47,29 @@ def test_what_an_old_copy_does_not_know_is_pushed_again(
     assert house.requests("fullLoad") == [], "what Hubject holds beside ours is unknown again"
 
 
+@pytest.mark.parametrize("put_back", [_by_hand, _by_the_verb])
+def test_what_was_published_since_the_copy_is_not_deleted_by_itself(
+    house: House, put_back: Callable[[House, Path], None]
+) -> None:
+    # In the field: Monday's copy is put back on Friday, the export lacks a region that came on Wednesday, and the first
+    # full load is automatic: it deleted the region, exit 0, though the restore had said "resync OPERATOR --adopt N".
+    house.configure_quick(operators__slb__first_full_load='"automatic"')
+    house.published(fleet(6), adopt=True)
+    copy = house.place / "copy.db"
+    assert house.call("ledger", "backup", str(copy)).code == 0
+    house.published(fleet(20))
+    house.exports(fleet(12))
+    put_back(house, copy)
+    told = house.call("resync", "slb", within=60)
+    assert (told.code, len(house.holds())) == (3, 20), told.said
+    assert "the ledger is distrusted" in told.said
+    assert "first_full_load" not in told.said, "it would change nothing"
+    assert "`resync OPERATOR --adopt N`" in house.call("status").said
+    house.exports(fleet(20))
+    told = house.call("resync", "slb", "--adopt", "20", within=60)
+    assert (told.code, len(house.holds())) == (0, 20), told.said
+
+
 def test_a_copy_that_is_not_there_is_told_as_such(house: House) -> None:
     # In the field: a typo; "run or sync makes it" would make a first run of a restore.
     house.configure()

@@ -417,6 +417,56 @@ def test_a_distrusted_ledger_is_measured_by_what_was_published() -> None:
     assert shown(operator) == 40
 
 
+@pytest.mark.parametrize("first_full_load", ["manual", "automatic"])
+def test_what_an_old_copy_has_never_heard_of_is_not_deleted_without_a_person(first_full_load: str) -> None:
+    # A copy from before forty EVSEs is put back while the export lacks them: the next automatic full load deletes them.
+    operator = Operator(Choices(first_full_load=first_full_load))
+    operator.published(fleet(1, 30))
+    operator.preload(fleet(31, 70, "Available"))
+    operator.sync.distrust("an old copy")
+    operator.has(fleet(1, 50))
+    operator.delta(after=61)
+    assert nights(operator) == ["refused"] * 3
+    assert shown(operator) == 70
+    assert "baseline.unknown" in operator.lines.alarms, "nobody is told that it waits for a person"
+    report = operator.full(after=10)
+    assert "first_full_load" not in report.refusals[0].hint, "it would change nothing"
+    assert operator.full(after=10, adopt=50).full_load == "applied"
+    assert operator.full(after=DAY).full_load == "applied"
+
+
+@pytest.mark.parametrize("baseline", ["", "adopted"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_evses_that_hubject_never_took_do_not_make_the_fleet_larger(baseline: str, lost: bool) -> None:
+    # A hundred EVSEs without EVSE data beside twenty live ones: twelve of the twenty are "12 of 120", and leave.
+    operator = Operator(Choices(baseline=baseline))
+    operator.hub.no_data = {wire(f"EX{number}") for number in range(100)}
+    never = dict.fromkeys((f"EX{number}" for number in range(100)), "AVAILABLE")
+    operator.has({**fleet(1, 20), **never})
+    operator.hub.script = [IN_DOUBT] * lost
+    for _ in range(3):
+        operator.reconcile(after=1000)
+    assert shown(operator) == 20
+    operator.has({**fleet(1, 8), **never})
+    for _ in range(3):
+        report = operator.delta(after=1000)
+    assert ([refusal.guard.value for refusal in report.refusals], shown(operator)) == (["withdrawal"], 20)
+    assert "12 of 20" in report.refusals[0].text
+
+
+def test_a_fleet_that_was_only_sent_is_not_the_measure_of_the_nights() -> None:
+    # The first request gets no answer, most of it turns out to have no EVSE data, and for 90 days each night is
+    # refused as "fewer than half of the 120 that were published", which they never were.
+    operator = Operator(Choices(first_full_load="automatic", baseline=""))
+    operator.hub.no_data = {wire(f"EX{number}") for number in range(100)}
+    operator.has({**fleet(1, 20), **dict.fromkeys((f"EX{number}" for number in range(100)), "AVAILABLE")})
+    operator.hub.script = [IN_DOUBT]
+    for _ in range(3):
+        operator.reconcile(after=1000)
+    assert operator.full(after=DAY).full_load == "applied"
+    assert shown(operator) == 20
+
+
 def test_a_first_run_of_which_most_is_outside_the_prefixes_publishes_nothing() -> None:
     # A typo in evse_id_prefixes: four chargers are published, and the full load deletes the other six.
     operator = Operator(Choices(baseline="", first_full_load="automatic", prefixes=(wire("E1"),)))

@@ -26,7 +26,16 @@ from oicp_adapter.core.guards import (
 from oicp_adapter.core.high_water import day_of
 from oicp_adapter.core.model import Cause, EvseStatus
 from oicp_adapter.core.plan import FullLoadPlan, PlanPolicy, make_plan
-from oicp_adapter.core.records import LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence, Quarantine
+from oicp_adapter.core.records import (
+    DISTRUSTED,
+    LOST,
+    UNMEASURED,
+    WEEK,
+    EvseRow,
+    OperatorState,
+    Presence,
+    Quarantine,
+)
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -357,6 +366,7 @@ PEAK = {day_of(NOW - 60 * DAY): 100}
         (50, OperatorState(baseline="adopted", peak=PEAK), None),
         (100, OperatorState(by_hand=LOST, peak=PEAK), Guard.BASELINE),
         (100, OperatorState(by_hand=UNMEASURED), Guard.BASELINE),
+        (100, OperatorState(by_hand=DISTRUSTED, peak=PEAK), Guard.BASELINE),
     ],
 )
 def test_a_full_load_that_needs_nobodys_yes_holds_something_and_not_much_less_than_before(
@@ -402,6 +412,25 @@ def test_no_refusal_prints_the_command_that_would_empty_the_map(
     assert refusal is not None
     assert names in refusal.hint
     assert ("resync" in refusal.hint) is ("resync" in names)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "automatic", "names_it"),
+    [
+        ("", False, True),
+        ("", True, False),
+        (LOST, False, False),
+        (DISTRUSTED, False, False),
+        (LOST, True, False),
+    ],
+)
+def test_the_setting_is_named_only_where_it_would_end_the_unknown_baseline(
+    by_hand: str, automatic: bool, names_it: bool
+) -> None:
+    # The ledger is lost; the fix names the setting, and with the setting a person is asked all the same.
+    refusal = said(full(300), OperatorState(by_hand=by_hand), automatic=automatic)
+    assert (refusal is None) is (automatic and not by_hand)
+    assert ("first_full_load" in (refusal.hint if refusal else "")) is names_it
 
 
 def test_to_adopt_nothing_is_said_twice() -> None:
