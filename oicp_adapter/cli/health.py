@@ -87,7 +87,7 @@ def _ailing(wiring: Wiring, key: str) -> str | None:
     return ailing(
         ledger.jobs() if ledger else [],
         running_since=holder.since if holder is not None and holder.verb == "run" else None,
-        last_push=max(ledger.recent_pushes(now - patience), default=None) if ledger else None,
+        last_push=wiring.last_push(key) if ledger else None,
         patience=patience,
         now=now,
     )

@@ -227,8 +227,9 @@ def status(
         unconfigured = wiring.unconfigured()
         for key in chosen(settings, operator):
             ledger = wiring.ledger(key)
+            picture = ledger.load()
             facts[key] = operator_facts(
-                ledger.load(),
+                picture,
                 ledger.jobs(),
                 rejected=len(ledger.rejected()),
                 holder=str(holder) if (holder := wiring.holder(key)) else None,
@@ -239,6 +240,8 @@ def status(
                 audit=ledger.audit(AUDIT_SHOWN),
                 policy=plan_policy(settings, key),
                 unknown_after=settings.operators[key].source.unknown_after,
+                last_push=wiring.last_push(key),
+                push_takes=wiring.push_takes(picture),
                 now=wiring.now(),
             )
     if as_json:

@@ -40,6 +40,8 @@ class Reloaded:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     """Operators of which nothing is taken, or that do not run → why."""
+    restart: tuple[str, ...] = ()
+    """Settings that have changed and need a restart, by path."""
 
 
 class Daemon:
@@ -169,6 +171,8 @@ class Daemon:
                 worker.use(fresh.readings[worker.jobs.name])
         for name, why in fresh.kept.items():
             self._log.emit(events.CONFIGURATION_KEPT, operator=name, text=why)
+        if fresh.restart:
+            self._log.emit(events.RESTART_NEEDED, settings=list(fresh.restart))
         self._log.emit(events.CONFIGURATION_RELOADED, operators=sorted(fresh.readings))
 
     def _asked_again(self) -> bool:

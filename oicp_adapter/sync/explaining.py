@@ -88,7 +88,17 @@ def explained(
         quarantine=_quarantine(row),
         withheld=row.withheld or None,
         waiting_since=time_text(waits_since(row, policy, now=now)),
-        next=_as_of(_next(row, policy, writing=state.writing, stopped=stopped, now=now), unrecorded),
+        next=_as_of(
+            _next(
+                row,
+                policy,
+                writing=state.writing,
+                stopped=stopped,
+                read=state.source_failing_since is None,
+                now=now,
+            ),
+            unrecorded,
+        ),
         history=list(history),
     )
 
@@ -143,8 +153,10 @@ def _as_of(what: str, unrecorded: str | None) -> str:
     return what if unrecorded is None else f"not known: {unrecorded}; as of then: {what}"
 
 
-def _next(row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None, now: float) -> str:
-    """What a cycle would do with it now."""
+def _next(
+    row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None, read: bool, now: float
+) -> str:
+    """What a cycle would do with it now. `read`: the source can be read, so what it says of the EVSE is known."""
     if row.withheld == MASS_GUARD:
         return (
             f"not {row.desired} while the {row.withheld} guard withholds it; what can be read goes out unless it is "
@@ -155,7 +167,8 @@ def _next(row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None
             return "nothing while the baseline is unknown: gone in the source, and the first full load leaves it out"
         return f"nothing while {withheld(row)}"
     if stopped:
-        return f"nothing for now: {stopped}"
+        rests = read and row.quarantine is None and waits_since(row, policy, now=now) is None
+        return f"nothing for now: {stopped}" + ("; nothing of it waits" if rests else "")
     if (again := doubt(row, policy, now=now)) is not None:
         return again
     plan = make_plan([row], policy, now=now, complete=True, mode=Mode.DELTA)

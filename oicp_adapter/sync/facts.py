@@ -134,9 +134,11 @@ def operator_facts(
     audit: Iterable[AuditEntry],
     policy: PlanPolicy,
     unknown_after: float | None,
+    last_push: float | None,
+    push_takes: float,
     now: float,
 ) -> OperatorFacts:
-    """Everything `status` tells about one operator."""
+    """Everything `status` tells about one operator. `last_push`, `push_takes`: see `unrecorded`."""
     rows, state, jobs = picture.rows.values(), picture.state, list(jobs)
     policy = of_writing(policy, state)
     waits = waiting(rows, policy, now=now)
@@ -154,7 +156,9 @@ def operator_facts(
         backlog=waits.backlog,
         waiting_since=time_text(waits.since),
         waiting_for=why(waits, policy, stopped=stopped, now=now),
-        unrecorded=unrecorded(state, jobs, running=holder is not None, now=now),
+        unrecorded=unrecorded(
+            state, jobs, running=holder is not None, last_push=last_push, push_takes=push_takes, now=now
+        ),
         in_doubt=sum(1 for row in rows if row.in_doubt_since is not None or row.key in open_keys),
         in_doubt_since=time_text(min(doubts, default=None)),
         quarantined=sum(1 for row in rows if row.quarantine is not None),
@@ -177,7 +181,7 @@ def operator_facts(
         last_full_load=time_text(state.last_full_at),
         full_load_due=state.full_wanted or None,
         source=_source(state),
-        hubject=_trouble(state),
+        hubject=_trouble(state, now=now),
         certificate_days_left=days_left,
         jobs=[
             JobFacts(
@@ -295,10 +299,12 @@ def _source(state: OperatorState) -> str:
     return f"read {time_text(state.last_read_at)}, {complete}{stands}"
 
 
-def _trouble(state: OperatorState) -> str | None:
+def _trouble(state: OperatorState, *, now: float) -> str | None:
     trouble = state.trouble
     if trouble is None:
         return None
-    since, next_try = time_text(trouble.since), time_text(trouble.next_try)
+    since, again = time_text(trouble.since), f"next try {time_text(trouble.next_try)}"
+    if trouble.next_try <= now:  # Hubject is not asked whether it is well again: a push will tell
+        again = f"last tried {time_text(trouble.tried_at)}, next with the next change"
     fix = f"; fix: {trouble.hint}" if trouble.hint else ""
-    return f"{trouble.text} (since {since}, {trouble.failures} failures, next try {next_try}){fix}"
+    return f"{trouble.text} (since {since}, {trouble.failures} failures, {again}){fix}"

@@ -77,31 +77,57 @@ def why(waiting: Waiting, policy: PlanPolicy, *, stopped: str | None, now: float
     if oldest is None:
         return None
     if stopped and waiting.backlog:
+        if oldest.withheld:  # since the oldest wait, and that one is not for Hubject
+            others = f"{waiting.backlog} more since {time_text(waiting.overdue_since)}"
+            return f"{withheld(oldest)}; and {others}: {stopped}"
         return stopped
     if oldest.withheld:
         return withheld(oldest)
     return doubt(oldest, policy, now=now) or "goes with the next delta"
 
 
-def unrecorded(state: OperatorState, jobs: Iterable[JobRecord], *, running: bool, now: float) -> str | None:
+def unrecorded(
+    state: OperatorState,
+    jobs: Iterable[JobRecord],
+    *,
+    running: bool,
+    last_push: float | None,
+    push_takes: float,
+    now: float,
+) -> str | None:
     """Why the ledger may be older than it should be; None: it is not.
 
-    A cycle that cannot be recorded, as on a full disk, leaves everything as the last one saw it: all in order.
-    `running`: somebody pushes for the operator now.
+    A cycle that cannot be recorded, as on a full disk, leaves everything as the last one saw it: all in order. One that
+    pushes for minutes, as in a first run, records each push. `running`: somebody pushes for the operator now.
+    `last_push`: when the last push began. `push_takes`: seconds until one is given up.
     """
     cycles = [job for job in jobs if job.job in CYCLES]
     last = max(cycles, key=lambda job: job.started_at or 0.0, default=None)
     began = None if last is None else last.started_at
     read_at = max(state.last_read_at or 0.0, state.source_failing_since or 0.0)
-    if last is not None and began is not None and last.failures and read_at < began <= now:
-        return f"the last cycle, of {time_text(began)}, failed before it was recorded: {last.error}"
+    if last is not None and began is not None and last.failures and not last.summary and began <= now:
+        # Without a summary it did not come to its end: what it had recorded by then is not the whole of it.
+        failed_at = max(began, last.failed_at or 0.0)
+        if read_at < failed_at:
+            return f"the last cycle, of {time_text(began)}, failed before it was recorded: {last.error}"
     due = min((job.next_run_at for job in cycles if job.next_run_at is not None), default=None)
-    if not running or due is None or now - due <= SLACK:
+    if not running or due is None:
+        return None
+    ended = max((max(job.succeeded_at or 0.0, job.failed_at or 0.0) for job in cycles), default=0.0)
+    if last_push is not None and ended < last_push <= now <= last_push + push_takes + SLACK:
+        return None
+    if now - due <= SLACK + 2 * _reading(cycles):
         return None
     return (
         f"no cycle has been recorded since {time_text(state.last_read_at) or 'ever'}, though one was due at "
         f"{time_text(due)}: see the log (`ledger.failed`, `job.failed`)"
     )
+
+
+def _reading(cycles: Iterable[JobRecord]) -> float:
+    """Seconds that reading the source takes, at the most: so long did the quickest cycle."""
+    took = (job.summary.get("duration") for job in cycles)
+    return min((float(one) for one in took if isinstance(one, int | float)), default=0.0)
 
 
 def pause_text(pause: Pause) -> str:

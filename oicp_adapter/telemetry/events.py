@@ -71,6 +71,12 @@ CONFIGURATION_KEPT = _warning(
     "SIGHUP: nothing of this operator was taken; the running one goes on as before. `text` says why.",
     "Restart the daemon, if the change was meant.",
 )
+RESTART_NEEDED = _warning(
+    "daemon.restart_needed",
+    "SIGHUP: `settings` have changed in the configuration since the start and are not in force yet; only those of "
+    "sources and mapping are read again.",
+    "Restart the daemon.",
+)
 COMMAND_TAKEN = _info("command.taken", "A manual command (resync) was picked up.")
 COMMAND_ENDED = _info("command.ended", "A manual command ended: done, refused or failed.")
 LEDGER_FAILED = _error(

@@ -22,6 +22,7 @@ from oicp_adapter.ports import Source
 from oicp_adapter.settings import Settings
 from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.settings.schedule import DAY, Cron, Daily, Interval, Schedule
+from oicp_adapter.settings.table import Table
 from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Cells, Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
@@ -29,6 +30,9 @@ from oicp_adapter.sources.formats.times import TimeForms
 from oicp_adapter.sync.cycle import Mapper, Reading
 from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.work import DeliveryPolicy
+
+READ_AGAIN = frozenset({"source", "mapping", "evse_id_prefixes"})
+"""Settings of an operator that a reload takes."""
 
 
 def base_url(settings: Settings) -> str:
@@ -203,7 +207,33 @@ def reading_anew(settings: Settings, *, running: Settings) -> Reloaded:
         for key, operator in settings.operators.items()
         if key not in kept
     }
-    return Reloaded(readings=readings, kept=kept)
+    return Reloaded(readings=readings, kept=kept, restart=_need_a_restart(settings, running, set(readings)))
+
+
+def _need_a_restart(settings: Settings, running: Settings, operators: set[str]) -> tuple[str, ...]:
+    """What has changed and is not read again, by path: never with its value, which may be a secret.
+
+    `operators`: those that are the same ones still.
+    """
+    changed = []
+    for name in type(settings).model_fields:
+        if name != "operators":
+            changed += _unlike(name, getattr(settings, name), getattr(running, name))
+    for key in sorted(operators):
+        changed += _unlike(
+            f"operators.{key}", settings.operators[key], running.operators[key], but=READ_AGAIN
+        )
+    return tuple(sorted(changed))
+
+
+def _unlike(path: str, after: object, before: object, *, but: frozenset[str] = frozenset()) -> list[str]:
+    """The paths at and below `path` where two settings differ, except for the members in `but`."""
+    if not (isinstance(after, Table) and isinstance(before, Table)):
+        return [] if after == before else [path]
+    found = []
+    for name in type(after).model_fields.keys() - but:
+        found += _unlike(f"{path}.{name}", getattr(after, name), getattr(before, name))
+    return found
 
 
 def triggers_of(operator: OperatorSettings) -> dict[str, BaseTrigger]:

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from oicp_adapter.core.ids import EvseId, OperatorId
-from oicp_adapter.core.records import OperatorState
+from oicp_adapter.core.model import ActionType
+from oicp_adapter.core.records import OperatorState, Picture
 from oicp_adapter.core.spelling import near, replacing, understood
 from oicp_adapter.core.text import time_text
 from oicp_adapter.daemon import OperatorJobs
@@ -328,7 +329,12 @@ class Wiring:
             policy=plan_policy(self.settings, key),
             stopped=self._obstacle(key, picture.state),
             unrecorded=unrecorded(
-                picture.state, ledger.jobs(), running=self.holder(key) is not None, now=self._clock.now()
+                picture.state,
+                ledger.jobs(),
+                running=self.holder(key) is not None,
+                last_push=self.last_push(key),
+                push_takes=self.push_takes(picture),
+                now=self._clock.now(),
             ),
             now=self._clock.now(),
         )
@@ -365,6 +371,16 @@ class Wiring:
         """Seconds after which a worker that has a job to do, and neither pushes nor ends it, is stuck."""
         hubject = self.settings.hubject
         return READING + hubject.full_load_timeout + hubject.retry_total
+
+    def last_push(self, key: str) -> float | None:
+        """When the last push of the operator began; None: not lately."""
+        return max(self.ledger(key).recent_pushes(self._clock.now() - self.patience()), default=None)
+
+    def push_takes(self, picture: Picture) -> float:
+        """Seconds until a push that is in flight is given up."""
+        hubject = self.settings.hubject
+        full = any(push.action is ActionType.FULL_LOAD for push in picture.open_pushes)
+        return (hubject.full_load_timeout if full else hubject.timeout) + hubject.retry_total
 
     def _mark(self, key: str) -> Mark:
         operator = self.settings.operators[key].operator_id.key

@@ -437,3 +437,26 @@ def test_nothing_is_read_anew_of_an_operator_that_is_another_one_now(
     anew = reading_anew(Settings(changed), running=Settings(running))
     assert set(anew.readings) == (set() if change else {OPERATOR})
     assert [word in why and "restart" in why for why in anew.kept.values()] == ([True] if change else [])
+
+
+def test_a_reload_names_what_it_does_not_take() -> None:
+    # mode = "observe" and a reload: "reloaded", `status` says that nothing is pushed, and everything is.
+    changed = _base()
+    for setting, value in (
+        ("operators.KEY.mode", "observe"),
+        ("operators.KEY.schedule.delta", "7s"),
+        ("operators.KEY.source.path", "other.json"),
+        ("operators.KEY.mapping.reserved", "Reserved"),
+        ("operators.KEY.evse_id_prefixes", ["DE*SLB", "DE*TWO"]),
+        ("hubject.proxy", "http://ann:secret@proxy.example:3128"),
+        ("delivery.settle", "90s"),
+    ):
+        _put(changed, setting, value)
+    anew = reading_anew(Settings(changed), running=Settings(_base()))
+    assert anew.restart == (
+        "delivery.settle",
+        "hubject.proxy",
+        "operators.slb.mode",
+        "operators.slb.schedule.delta",
+    )
+    assert reading_anew(Settings(_base()), running=Settings(_base())).restart == ()

@@ -837,6 +837,8 @@ def test_status_tells_since_when_the_map_is_frozen_and_what_nobody_vouches_for()
         audit=[],
         policy=PlanPolicy(),
         unknown_after=None,
+        last_push=None,
+        push_takes=50.0,
         now=operator.clock.now(),
     ).frozen
     assert found is not None

@@ -135,12 +135,23 @@ def test_an_evse_that_is_kept_is_not_promised_to_go() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [SETTLED, replace(SETTLED, status=AVAILABLE), replace(SETTLED, quarantine=REFUSED)]
+    "row", [replace(SETTLED, status=AVAILABLE, changed_at=T0), replace(SETTLED, quarantine=REFUSED)]
 )
 def test_nothing_is_promised_while_the_operator_is_stopped(row: EvseRow) -> None:
     # "with the next delta", and a pause or observe mode keeps it from happening for hours.
     facts = told(row, stopped="paused by ann@host until 2026-11-20T18:00:00Z: works")
     assert facts.next == "nothing for now: paused by ann@host until 2026-11-20T18:00:00Z: works"
+
+
+def test_an_evse_that_has_nothing_to_wait_for_says_so_in_an_outage() -> None:
+    # One EVSE waits, and `explain` of every other one said the same as of that one.
+    assert (
+        told(SETTLED, stopped="Connection refused").next
+        == "nothing for now: Connection refused; nothing of it waits"
+    )
+    unread = OperatorState(source_failing_since=T0 - 100)
+    stopped = "the source is unreadable since 2026-11-20T16:33:36Z"
+    assert told(SETTLED, state=unread, stopped=stopped).next == f"nothing for now: {stopped}", "nobody knows"
 
 
 def test_no_all_clear_after_a_cycle_that_could_not_be_recorded() -> None:

@@ -82,6 +82,8 @@ def facts(*rows: EvseRow, state: OperatorState | None = None, **more: Any) -> Op
         "audit": [],
         "policy": PlanPolicy(),
         "unknown_after": None,
+        "last_push": None,
+        "push_takes": 50.0,
         "now": T0,
     }
     return operator_facts(picture, more.pop("jobs", []), **(given | more))
@@ -169,6 +171,90 @@ def test_a_cycle_that_was_not_recorded_takes_the_all_clear_back(
     found = facts(state=state, jobs=[job], holder="run" if running else None).unrecorded
     assert (found or "").startswith(expected or "")
     assert (found is None) == (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("job", "last_push", "expected"),
+    [
+        (JobRecord(job="delta", next_run_at=T0 - 300), T0 - 20, None),
+        (JobRecord(job="delta", next_run_at=T0 - 300), T0 - 60, "no cycle has been recorded"),
+        (
+            JobRecord(job="delta", next_run_at=T0 - 9, succeeded_at=T0 - 10),
+            T0 - 11,
+            "no cycle has been recorded",
+        ),
+        (JobRecord(job="delta", next_run_at=T0 - 20, summary={"duration": 9.0}), None, None),
+        (
+            JobRecord(job="delta", next_run_at=T0 - 24, summary={"duration": 9.0}),
+            None,
+            "no cycle has been recorded",
+        ),
+        (
+            JobRecord(
+                job="delta", started_at=T0 - 11, failed_at=T0 - 9, failures=1, error="the disk is full"
+            ),
+            T0 - 9.5,
+            "the last cycle, of 2026-11-20T16:35:05Z, failed before it was recorded: the disk is full",
+        ),
+        (
+            JobRecord(
+                job="delta", started_at=T0 - 11, failed_at=T0 - 9, failures=1, error="503", summary={"lag": 1}
+            ),
+            T0 - 9.5,
+            None,
+        ),
+    ],
+    ids=[
+        "it pushes",
+        "no more",
+        "it has ended",
+        "it reads",
+        "for too long",
+        "failed in the middle",
+        "Hubject failed",
+    ],
+)
+def test_a_cycle_that_is_at_work_records_what_it_does(
+    job: JobRecord, last_push: float | None, expected: str | None
+) -> None:
+    # A first run pushes for ten minutes, and `status` sends people to a log in which nothing is wrong. Or the disk is
+    # full in the middle of a cycle, and `explain` says that Hubject holds what the source says.
+    state = OperatorState(last_read_at=T0 - 10)
+    found = facts(state=state, jobs=[job], holder="run", last_push=last_push).unrecorded
+    assert (found or "").startswith(expected or "")
+    assert (found is None) == (expected is None)
+
+
+def test_what_a_guard_withholds_does_not_wait_for_hubject() -> None:
+    # A guard has withheld one since eight, the outage began at nine: it was told as an outage since eight.
+    old = row("E1", desired=EvseStatus.UNKNOWN, changed_at=T0 - 3600, withheld="mass_unknown")
+    new = row("E2", desired=EvseStatus.OCCUPIED, changed_at=T0 - 60)
+    trouble = Trouble(
+        permanent=False, code="", text="refused", hint="", since=T0 - 50, failures=1, next_try=T0 + 5
+    )
+    found = facts(old, new, state=OperatorState(trouble=trouble))
+    assert found.waiting_since == "2026-11-20T15:35:16Z"
+    assert found.waiting_for == (
+        "the mass_unknown guard withholds it; and 1 more since 2026-11-20T16:34:16Z: refused (next try "
+        "2026-11-20T16:35:21Z)"
+    )
+
+
+def test_a_hubject_that_nobody_had_to_ask_again_is_not_said_to_be_tried_soon() -> None:
+    # The change was taken back in the outage: hours later `status` promised a next try that lay hours back.
+    trouble = Trouble(
+        permanent=False,
+        code="",
+        text="no",
+        hint="",
+        since=T0 - 99,
+        failures=2,
+        next_try=T0 - 60,
+        tried_at=T0 - 70,
+    )
+    assert facts(row("E1"), state=OperatorState(trouble=trouble)).hubject == (
+        "no (since 2026-11-20T16:33:37Z, 2 failures, last tried 2026-11-20T16:34:06Z, next with the next change)"
+    )
 
 
 def test_missing_counts_only_what_hubject_shows() -> None:
