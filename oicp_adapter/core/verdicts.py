@@ -114,6 +114,9 @@ class VerdictTable(dict[str | None, Verdict]):
         self._connection = ColumnWords("connection", vocabulary, rules)
         self._links: dict[str, Link | None] = {}
         self._others: Callable[[SourceRecord], tuple[str | None, ...]] = attrgetter(*OTHER_STATES)
+        self._all: Callable[[SourceRecord], tuple[str | None, ...]] = attrgetter("status", *OTHER_STATES)
+        self._clean: dict[tuple[str | None, ...], Verdict] = {}
+        """Status and other columns → verdict, without the operator's rules, where all words are known as they stand."""
         self._answers: dict[tuple[str | None, ...], Answer] = {}
         self.unknown: Counter[tuple[str, str]] = Counter()
         """(column, word) → records with a word that nobody knows."""
@@ -125,21 +128,25 @@ class VerdictTable(dict[str | None, Verdict]):
 
         `key`: of its EVSE, "" if it speaks for a station only. Counts what nobody knows.
         """
+        if (
+            not self._rules
+        ):  # the usual case, kept fast: words that have been seen before, and nothing to count
+            told = self._clean.get(self._all(record))
+            if told is not None:
+                return told
         verdict = (self._by_rule(record, key) if self._rules else None) or self[record.status]
         if verdict.forgiven:
             self.near["status", verdict.value, verdict.forgiven] += 1
-        said = self._others(record)
-        told = verdict if said == _SILENT else self._with_columns(verdict, said)
+        answer = self._answer(self._others(record))
+        self.unknown.update(answer.unknown)
+        self.near.update(answer.near)
+        told = verdict if verdict.stated is not None else answer.with_(verdict)
         # Without a status there is no word: it is missed only where nothing else decides.
         if verdict.cause is Cause.UNMAPPED and (verdict.value != NO_VALUE or told.value == NO_VALUE):
             self.unknown["status", verdict.value] += 1
+        elif not (verdict.forgiven or verdict.cause is Cause.UNMAPPED or answer.unknown or answer.near):
+            self._clean[self._all(record)] = told
         return told
-
-    def _with_columns(self, verdict: Verdict, said: tuple[str | None, ...]) -> Verdict:
-        answer = self._answers.get(said) or self._answer(said)
-        self.unknown.update(answer.unknown)
-        self.near.update(answer.near)
-        return verdict if verdict.stated is not None else answer.with_(verdict)
 
     def link(self, connection: str) -> Link | None:
         """What the connection column says, if it says anything but "online". Counts what nobody knows."""
@@ -162,6 +169,8 @@ class VerdictTable(dict[str | None, Verdict]):
 
     def _answer(self, said: tuple[str | None, ...]) -> Answer:
         """What the columns say, each asked in its order. Remembered: a fleet has few different answers."""
+        if known_answer := self._answers.get(said):
+            return known_answer
         words = dict(zip(OTHER_STATES, said, strict=True))
         before = unread = after = None
         unknown, near = [], []
@@ -407,9 +416,6 @@ def _columns(vocabulary: Vocabulary, rules: MappingRules) -> Iterable[ColumnWord
     for column in (*order, *(one for one in OTHER_STATES if one not in order)):
         if column in rules.configured or column in rules.words or vocabulary.words_of(column):
             yield ColumnWords(column, vocabulary, rules)
-
-
-_SILENT = tuple(None for _ in OTHER_STATES)
 
 
 class VerdictBook:
