@@ -126,12 +126,28 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where it stands in the source, for people: "line 17", "location 42, EVSE 3"."""
 
 
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns (or members) of a source, by what becomes of them; its own names, and ours."""
+
+    read: tuple[tuple[str, str], ...] = ()
+    """(theirs, ours), however it was recognised."""
+    near: tuple[tuple[str, str], ...] = ()
+    """Those among them that are read because their names fit nearly: without case, `_`, `-` and blanks."""
+    doubtful: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Ours, and what it may be: several that fit alike, or one whose words are mostly unknown. Not read."""
+    ignored: tuple[str, ...] = ()
+    nearly: tuple[tuple[str, str], ...] = ()
+    """Those among the ignored that look like a misspelt name of ours."""
+
+
 class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
     """One read of a source."""
 
     records: list[SourceRecord]
     complete: bool
     """Only a complete read may let an EVSE go (DESIGN section 5)."""
+    columns: Columns | None = None
+    """What is read and what is not; None where a format fixes the names."""
     problems: tuple[str, ...] = ()
     """Why it is not complete, or what was odd, in words for an operator."""
     as_of: float | None = None

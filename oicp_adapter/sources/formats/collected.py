@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES, INVERTED, with_role
-from oicp_adapter.core.model import Role, SourceRead, SourceRecord
+from oicp_adapter.core.model import Columns, Role, SourceRead, SourceRecord
 from oicp_adapter.core.text import harmless, one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.times import TimeForms
@@ -34,6 +34,8 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     times: TimeForms = TimeForms()
     empty: tuple[str, ...] = EMPTY_VALUES
     """Words that are no value, in any case."""
+    knows: Callable[[str, str], bool] | None = None
+    """(column, word) → it is known there. None: nobody can tell."""
     inverted: frozenset[str] = frozenset()
     """Columns that stand there the other way round: their words get a mark."""
     words: Mapping[str, Collection[str]] = {}
@@ -50,6 +52,8 @@ class Collected:
 
     def __init__(self, cells: Cells = Cells()) -> None:
         self.records: list[SourceRecord] = []
+        self.columns: Columns | None = None
+        self._knows = cells.knows
         self._incomplete: list[str] = []
         self._undecodable: list[str] = []
         self._undecodable_more = 0
@@ -125,24 +129,55 @@ class Collected:
                 f"none of the {count} records can be decoded; {self._undecodable[0]}",
                 hint='check `format` and `fields` of the source; fields = { vendor = "" } leaves vendor unread',
             )
+        self._leave_strangers()
         return SourceRead(
             records=self.records,
+            columns=self.columns,
             complete=not self._incomplete and not self._undecodable,
             problems=tuple(self._problems()),
             as_of=as_of,
             writing=writing,
         )
 
+    def _leave_strangers(self) -> None:
+        """A column that was taken for one of ours because its name fits nearly, and whose words are others: not read."""
+        columns, knows = self.columns, self._knows
+        if columns is None or knows is None:
+            return
+        strangers = [(theirs, ours) for theirs, ours in columns.near if ours in STATE_FIELDS]
+        for theirs, ours in strangers:
+            said = [word for record in self.records if (word := getattr(record, ours)) is not None]
+            if sum(knows(ours, word) for word in said) * 2 >= len(said):
+                continue
+            self.records = [msgspec.structs.replace(record, **{ours: None}) for record in self.records]
+            left = (theirs, ours)
+            columns = msgspec.structs.replace(
+                columns,
+                read=tuple(one for one in columns.read if one != left),
+                near=tuple(one for one in columns.near if one != left),
+                doubtful=(*columns.doubtful, (ours, (theirs,))),
+            )
+        self.columns = columns
+
     def _problems(self) -> Iterable[str]:
         yield from self._incomplete
         yield from self._undecodable
         if self._undecodable_more:
             yield f"and {self._undecodable_more} more records that cannot be decoded"
+        for ours, fits in self.columns.doubtful if self.columns else ():
+            yield doubt(ours, fits)
         for name, (count, first) in self._bad_times.items():
             yield (
                 f"{name} is unreadable in {count} record(s); first: {first}; "
                 "if times are written so, say it with source.time_format"
             )
+
+
+def doubt(ours: str, fits: Sequence[str]) -> str:
+    """A column of which nobody but a person knows whether it is one of ours, with what to set."""
+    names = " and ".join(map(repr, fits))
+    why = "fit alike" if len(fits) > 1 else "fits, but most of its words are not known there"
+    return f'{ours} is not read: {names} {why}; set source.fields.{ours} to the right one, or to "" for none'
 
 
 def source_names(fields: Mapping[str, str]) -> dict[str, str]:
