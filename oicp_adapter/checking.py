@@ -13,9 +13,11 @@ import msgspec
 
 from oicp_adapter.core.guards import first_run_guard
 from oicp_adapter.core.ids import Prefix
-from oicp_adapter.core.model import MappedFleet, Remark
+from oicp_adapter.core.model import Columns, MappedFleet, Remark
 from oicp_adapter.core.spelling import setting, suggested
+from oicp_adapter.core.verdicts import wordless
 from oicp_adapter.errors import AdapterError, LedgerError
+from oicp_adapter.settings.operator import OperatorSettings
 from oicp_adapter.sync.cycle import Preview
 from oicp_adapter.sync.herald import OLD_AFTER
 from oicp_adapter.sync.observe import never_pushed
@@ -32,7 +34,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     operator: str
     what: str
-    """configuration, certificate, ledger, source, mapping, signs of life or hubject."""
+    """configuration, certificate, ledger, source, columns, mapping, signs of life or hubject."""
     verdict: Literal["ok", "warning", "failed"]
     text: str
     fix: str = ""
@@ -168,12 +170,38 @@ def _source(wiring: Wiring, key: str, *, with_ledger: bool) -> list[Finding]:
         fix="look at the job that writes it" if age > OLD_AFTER or not read.records else "",
         sample=_sample(fleet),
     )
+    columns = _columns(key, read.columns, wiring.settings.operators[key])
     amiss = [_remark(key, one) for one in fleet.remarks if one.amiss]
     return [
         source,
+        *columns,
         _mapping(key, fleet, wiring.settings.operators[key].prefixes),
         *amiss,
         *_first_load(key, seen),
+    ]
+
+
+def _columns(key: str, columns: Columns | None, operator: OperatorSettings) -> list[Finding]:
+    """What is read as what, unless all is called as we call it; failed where a person must say which is meant."""
+    unasked = wordless(operator.mapping_rules)
+    if columns is None or columns.plain(unasked):
+        return []
+    text = "; ".join(columns.said(unasked))
+    if not columns.doubtful:
+        verdict: Literal["ok", "warning"] = "warning" if columns.nearly else "ok"
+        fix = "name those that are ours under `fields` of the source" if columns.nearly else ""
+        return [Finding(operator=key, what="columns", verdict=verdict, text=text, fix=fix)]
+    names = ", ".join(f"{ours}: {' or '.join(map(repr, fits))}" for ours, fits in columns.doubtful)
+    ours, fits = columns.doubtful[0]
+    return [
+        Finding(
+            operator=key,
+            what="columns",
+            verdict="failed",
+            text=f"{text}; not certain: {names}",
+            fix=f'say which it is, like source.fields.{ours} = "{fits[0]}", or "" for none',
+            exit_code=2,
+        )
     ]
 
 

@@ -116,7 +116,7 @@ def map_values(
         return show_entries(table, _rules(table, chosen, []), as_json=as_json)
     if file is not None:
         fields = named_fields(field or [])
-        read = _read_file(file, chosen, kind=kind, fields=fields)
+        read = _read_file(file, chosen, kind=kind, fields=fields, vocabulary=vocabulary)
         ids = [one.evse_id for one in read.records]
         rules = _rules(vocabulary, chosen, ids, template=template, fields=fields)
         mapping = chosen.mapping if chosen is not None else None
@@ -193,7 +193,12 @@ def _rules(
 
 
 def _read_file(
-    file: Path, chosen: OperatorSettings | None, *, kind: FileFormat, fields: dict[str, str]
+    file: Path,
+    chosen: OperatorSettings | None,
+    *,
+    kind: FileFormat,
+    fields: dict[str, str],
+    vocabulary: str | None,
 ) -> SourceRead:
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.wiring import fleet_file
@@ -202,7 +207,8 @@ def _read_file(
         kind = chosen.source.format if kind is FileFormat.AUTO else kind
         fields = {**chosen.source.fields, **fields}
     try:
-        return fleet_file(file, kind=kind, fields=fields, operator=chosen).read(SystemClock().now())
+        source = fleet_file(file, kind=kind, fields=fields, vocabulary=vocabulary, operator=chosen)
+        return source.read(SystemClock().now())
     except (SourceError, ConfigurationError) as error:
         if chosen is not None:
             raise

@@ -49,6 +49,7 @@ def show_fleet(
 
     from oicp_adapter.clock import SystemClock
     from oicp_adapter.core.trial import attempt
+    from oicp_adapter.core.verdicts import wordless
 
     trial = attempt(read.records, rules, now=SystemClock().now())
     owners = [prefix.text for prefix in rules.prefixes]
@@ -73,6 +74,9 @@ def show_fleet(
     if trial.unmapped:
         data(unmapped_text(trial.unmapped, key=key, mapping=mapping))
     talk_remarks(trial.remarks)
+    if read.columns is not None and not read.columns.plain(wordless(rules)):
+        for sentence in read.columns.said(wordless(rules)):
+            talk(f"columns {sentence}")
     for problem in read.problems:
         talk(f"note: {problem}")
     show_rejected(trial)

@@ -6,6 +6,7 @@ source calls never.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated
 
@@ -138,6 +139,26 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     ignored: tuple[str, ...] = ()
     nearly: tuple[tuple[str, str], ...] = ()
     """Those among the ignored that look like a misspelt name of ours."""
+
+    def plain(self, wordless: Collection[str] = ()) -> bool:
+        """All is read, and called as we call it."""
+        renamed = any(theirs != ours or ours in wordless for theirs, ours in self.read)
+        return not (renamed or self.doubtful or self.ignored)
+
+    def said(self, wordless: Collection[str] = ()) -> list[str]:
+        """In words. `wordless`: our columns that are left out because the vocabulary has no words for them."""
+        renamed = [f"{theirs} as {ours}" for theirs, ours in self.read if theirs != ours]
+        left = [theirs for theirs, ours in self.read if ours in wordless]
+        parts = [
+            (
+                "read: ",
+                [theirs for theirs, ours in self.read if theirs == ours and ours not in wordless] + renamed,
+            ),
+            ("not read: ", list(self.ignored)),
+            ("not read, because the vocabulary has no words for it: ", left),
+            ("nearly: ", [f"{theirs} (is it {ours}?)" for theirs, ours in self.nearly]),
+        ]
+        return [words + ", ".join(names) for words, names in parts if names]
 
 
 class SourceRead(msgspec.Struct, frozen=True, kw_only=True):

@@ -418,6 +418,23 @@ def _columns(vocabulary: Vocabulary, rules: MappingRules) -> Iterable[ColumnWord
             yield ColumnWords(column, vocabulary, rules)
 
 
+def wordless(rules: MappingRules) -> list[str]:
+    """The columns beside the status that nobody asks, because no word of them is known."""
+    asked = {column.column for column in _columns(load_vocabulary(rules.vocabulary), rules)}
+    return [column for column in OTHER_STATES if column not in asked]
+
+
+def known_words(rules: MappingRules) -> Callable[[str, str], bool]:
+    """(column, word) → the word is known there, in the vocabulary of records that name none; True where nobody asks."""
+    table = VerdictTable(load_vocabulary(rules.vocabulary), rules)
+
+    def knows(column: str, word: str) -> bool:
+        words = table.known(column)
+        return words is None or words.find(word.strip().removeprefix(INVERTED)) is not None
+
+    return knows
+
+
 class VerdictBook:
     """The verdict tables of one run, and the words they did not know."""
 

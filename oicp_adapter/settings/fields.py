@@ -297,7 +297,7 @@ FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
 EvseIdTemplate: TypeAlias = Annotated[str, AfterValidator(_template), Kind("template")]
 Encoding: TypeAlias = Annotated[str, AfterValidator(_encoding), Kind("encoding")]
 Renames: TypeAlias = Annotated[
-    dict[FieldName, Annotated[str, Field(min_length=1)]],
+    dict[FieldName, str],
     AfterValidator(_renames),
     Kind("table: our field = their name"),
 ]

@@ -11,6 +11,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -22,6 +23,7 @@ from oicp_adapter.core.model import SourceRead
 from oicp_adapter.core.text import one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import Cells, Collected, source_names, turned
+from oicp_adapter.sources.formats.headings import Recognise, recognised
 from oicp_adapter.sources.formats.nested import NestedRows
 from oicp_adapter.sources.formats.ocpi_locations import OcpiLocations
 from oicp_adapter.sources.formats.oicp_records import OicpRecords
@@ -53,6 +55,8 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The line of CSV's header, from 1; None: it is found."""
     encoding: str = "utf-8"
     """As Python names it."""
+    headings: Mapping[str, str] = {}
+    """Theirs → ours, as the exports of the vocabulary name them."""
     cells: Cells = Cells()
     """How its values are written."""
     max_age: float | None = None
@@ -221,24 +225,31 @@ def _parser(kind: FileFormat, options: FileOptions) -> Parser:
 
 def _csv(options: FileOptions) -> Parser:
     names = source_names(options.fields)
-    given = {"delimiter": options.delimiter, "header_row": options.header_row}
+    given = {
+        "delimiter": options.delimiter,
+        "header_row": options.header_row,
+        "recognise": _recognise(options),
+    }
     return CsvRows(names, required=options.fields, **given).read  # type: ignore[arg-type]
 
 
+def _recognise(options: FileOptions) -> Recognise:
+    return partial(recognised, fields=options.fields, headings=options.headings)
+
+
 def _json(options: FileOptions) -> Parser:
-    names = source_names(options.fields)
-    return (
-        NestedRows(names, records=options.records).read_json if options.records else JsonRows(names).read_json
-    )
+    return _rows(options).read_json
 
 
 def _ndjson(options: FileOptions) -> Parser:
-    names = source_names(options.fields)
-    return (
-        NestedRows(names, records=options.records).read_ndjson
-        if options.records
-        else JsonRows(names).read_ndjson
-    )
+    return _rows(options).read_ndjson
+
+
+def _rows(options: FileOptions) -> JsonRows | NestedRows:
+    names, recognise = source_names(options.fields), _recognise(options)
+    if options.records:
+        return NestedRows(names, records=options.records, recognise=recognise)
+    return JsonRows(names, recognise=recognise)
 
 
 def _ocpi_locations(options: FileOptions) -> Parser:

@@ -12,9 +12,11 @@ from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.guards import GuardPolicy
-from oicp_adapter.core.mapping import map_fleet
+from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
+from oicp_adapter.core.verdicts import known_words
+from oicp_adapter.core.vocabulary import load_vocabulary
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Reloaded, schedule
 from oicp_adapter.hub import HubOptions, TlsOptions
 from oicp_adapter.oicp.endpoints import BASE_URLS
@@ -119,14 +121,24 @@ def cycle_policy(settings: Settings, key: str, *, one_shot: bool) -> CyclePolicy
 
 
 def fleet_file(
-    path: Path, *, kind: FileFormat, fields: Mapping[str, str], operator: OperatorSettings | None = None
+    path: Path,
+    *,
+    kind: FileFormat,
+    fields: Mapping[str, str],
+    vocabulary: str | None = None,
+    operator: OperatorSettings | None = None,
 ) -> FileSource:
     """A fleet file that is nobody's source, for trying a mapping on it; `operator`: whose source it is like."""
-    if operator is None:
-        return FileSource(FileOptions(path=path, format=kind, fields=fields))
-    options = msgspec.structs.replace(
-        file_options(operator), path=path, format=kind, fields=fields, max_age=None
-    )
+    options = FileOptions(path=path) if operator is None else file_options(operator)
+    options = msgspec.structs.replace(options, path=path, format=kind, fields=fields, max_age=None)
+    if vocabulary is not None:
+        rules = (
+            MappingRules(vocabulary=vocabulary, prefixes=()) if operator is None else operator.mapping_rules
+        )
+        rules = msgspec.structs.replace(rules, vocabulary=vocabulary)
+        cells = msgspec.structs.replace(options.cells, knows=known_words(rules))
+        headings = load_vocabulary(vocabulary).headings
+        options = msgspec.structs.replace(options, headings=headings, cells=cells)
     return FileSource(options)
 
 
@@ -156,6 +168,7 @@ def cells_of(operator: OperatorSettings) -> Cells:
     return Cells(
         times=TimeForms(zone=source.time_zone, formats=source.time_format or ()),
         empty=source.empty_values,
+        knows=known_words(operator.mapping_rules),
         words={"status": tuple(sorted(meant))}
         | {column: tuple(sorted(own)) for column, own in mapping.words.items()},
     )
@@ -176,6 +189,7 @@ def file_options(operator: OperatorSettings) -> FileOptions:
         delimiter=operator.source.delimiter,
         header_row=operator.source.header_row,
         encoding=operator.source.encoding,
+        headings=load_vocabulary(operator.source.vocabulary).headings,
         cells=cells_of(operator),
         max_age=operator.source.max_age,
     )

@@ -140,9 +140,9 @@ class Collected:
         )
 
     def _leave_strangers(self) -> None:
-        """A column that was taken for one of ours because its name fits nearly, and whose words are others: not read."""
+        """Leave out a column whose name fits nearly, and whose words are mostly others."""
         columns, knows = self.columns, self._knows
-        if columns is None or knows is None:
+        if columns is None or knows is None or any(record.vocabulary for record in self.records):
             return
         strangers = [(theirs, ours) for theirs, ours in columns.near if ours in STATE_FIELDS]
         for theirs, ours in strangers:
@@ -158,6 +158,13 @@ class Collected:
                 doubtful=(*columns.doubtful, (ours, (theirs,))),
             )
         self.columns = columns
+        if strangers and not any(
+            getattr(record, name) is not None for record in self.records for name in STATE_FIELDS
+        ):
+            raise SourceError(
+                f"nothing tells a state: {'; '.join(doubt(ours, fits) for ours, fits in columns.doubtful)}",
+                hint="if these are the states, name the column under `fields` of the source, and say what they mean",
+            )
 
     def _problems(self) -> Iterable[str]:
         yield from self._incomplete

@@ -1,4 +1,4 @@
-"""Which column of a source is which of our fields: by the settings, our own name, the vocabulary's, or nearly one of these.
+"""Which column of a source is which of our fields: by the settings, by our own name, by the vocabulary's, or nearly so.
 
 The danger: `connectorId` left unread joins two connectors into one, and a column taken for one that it is not decides
 about chargers. So a name that nearly fits is read only where nothing else fits as well, and a person is told of both.
@@ -6,8 +6,9 @@ about chargers. So a name that nearly fits is read only where nothing else fits 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeAlias
 
 from oicp_adapter.core.columns import COLUMNS
 from oicp_adapter.core.model import Columns
@@ -15,11 +16,14 @@ from oicp_adapter.core.words import folded
 
 _NEAR = 0.8
 
+Recognise: TypeAlias = Callable[[Iterable[str]], Columns]
+"""The names of a source → which of them is what."""
+
 
 def recognised(header: Iterable[str], fields: Mapping[str, str], headings: Mapping[str, str]) -> Columns:
     """What is read of the columns in `header`.
 
-    `fields`: ours → theirs, "" for none, of which dotted names and those that are not in the header are no concern here.
+    `fields`: ours → theirs, "" for none; dotted names, and those that are not in the header, are no concern here.
     `headings`: theirs → ours, as the vocabulary's exports name them.
     """
     found = list(dict.fromkeys(header))
@@ -53,6 +57,13 @@ def recognised(header: Iterable[str], fields: Mapping[str, str], headings: Mappi
         ignored=ignored,
         nearly=tuple(_nearly(ignored, [ours for ours in open_ones if ours not in read and ours not in near])),
     )
+
+
+def renamed(names: Mapping[str, str], columns: Columns) -> dict[str, str]:
+    """The names to read by: ours → theirs, where the source has them, else as in `names`."""
+    found = {ours: theirs for theirs, ours in columns.read}
+    doubtful = {ours for ours, _ in columns.doubtful}
+    return {ours: found.get(ours, theirs) for ours, theirs in names.items() if ours not in doubtful}
 
 
 def _nearly(ignored: Iterable[str], missing: list[str]) -> Iterable[tuple[str, str]]:

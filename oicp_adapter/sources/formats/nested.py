@@ -18,6 +18,7 @@ from jmespath.lexer import Lexer
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import LOOSE_FIELDS, Collected, require_useful
 from oicp_adapter.sources.formats.envelope import Outcome, require_success
+from oicp_adapter.sources.formats.headings import Recognise, renamed
 from oicp_adapter.sources.formats.json_records import decode_json
 
 _Found: TypeAlias = tuple[tuple[Any, ...], str]
@@ -65,7 +66,9 @@ class Nested:
 class NestedRows:
     """Reads records that lie deeper. `names`: ours → a dotted name in the record, with ^ for what it lies in."""
 
-    def __init__(self, names: Mapping[str, str], *, records: str) -> None:
+    def __init__(self, names: Mapping[str, str], *, records: str, recognise: Recognise | None = None) -> None:
+        self._recognise = recognise
+        self._given = dict(names)
         self._nested = Nested(records)
         self._names = tuple(names)
         self._paths = [_path(name) for name in names.values()]
@@ -75,6 +78,11 @@ class NestedRows:
         found = self._nested.find(decode_json(data, Any))
         if data.lstrip()[:1] == b"{":
             require_success(decode_json(data, Outcome), into, empty=not found)
+        if self._recognise is not None:
+            rows = [chain[-1] for chain, _ in found if isinstance(chain[-1], dict)]
+            into.columns = self._recognise(dict.fromkeys(str(name) for row in rows for name in row))
+            names = renamed(self._given, into.columns)
+            self._names, self._paths = tuple(names), [_path(name) for name in names.values()]
         self._collect(found, "record", into)
 
     def read_ndjson(self, data: bytes, into: Collected) -> None:

@@ -15,6 +15,7 @@ from operator import itemgetter
 
 from oicp_adapter.errors import SourceError
 from oicp_adapter.sources.formats.collected import ID_FIELDS, STATE_FIELDS, Collected, useless
+from oicp_adapter.sources.formats.headings import Recognise, renamed
 from oicp_adapter.sources.formats.values import is_utf8, readable
 
 DELIMITERS = ",;\t|"
@@ -37,9 +38,11 @@ class CsvRows:
         required: Iterable[str],
         delimiter: str | None = None,
         header_row: int | None = None,
+        recognise: Recognise | None = None,
     ) -> None:
         self._names = names
         self._required = required
+        self._recognise = recognise
         self._delimiter = delimiter
         self._header_row = header_row
 
@@ -48,6 +51,7 @@ class CsvRows:
         # Bytes that are not UTF-8 become lone surrogates, which only the row that uses them pays for.
         text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
         before, header, columns, delimiter = self._find_header(text)
+        into.columns = None if self._recognise is None else self._recognise(header)
         names = tuple(columns)
         values = itemgetter(*columns.values())  # at least two columns: an id and a state
         for line, row in _rows(text, delimiter, into, before=before):
@@ -89,7 +93,8 @@ class CsvRows:
                     f"no column {self._names[ours]!r} (source.fields.{ours}) in the header: {shown}",
                     hint=f"correct source.fields.{ours}, or the export that writes the file",
                 )
-        columns = {ours: header.index(theirs) for ours, theirs in self._names.items() if theirs in header}
+        names = self._names if self._recognise is None else renamed(self._names, self._recognise(header))
+        columns = {ours: header.index(theirs) for ours, theirs in names.items() if theirs in header}
         for ours, index in columns.items():
             if header.count(header[index]) > 1:
                 raise SourceError(

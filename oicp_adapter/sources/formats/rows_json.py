@@ -7,6 +7,7 @@ Members may lie deeper: `fields = { evse_id = "evse.id" }`. Other members are sk
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.collected import LOOSE_FIELDS, Collected, require_useful
 from oicp_adapter.sources.formats.envelope import Outcome, require_success
+from oicp_adapter.sources.formats.headings import Recognise, renamed
 from oicp_adapter.sources.formats.json_records import UNDECODABLE, RecordDecoder, decode_json
 from oicp_adapter.sources.formats.nested import likely
 from oicp_adapter.sources.formats.values import Scalar
@@ -34,7 +36,10 @@ class _Envelope(Outcome):
 class JsonRows:
     """Reads flat JSON records. `names`: ours → the source's. Raises ConfigurationError if they contradict."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], *, recognise: Recognise | None = None) -> None:
+        self._recognise = recognise
+        self._given = dict(names)
+        self._others: dict[tuple[str, ...], JsonRows] = {}
         self._names = tuple(names)
         paths = [name.split(".") for name in names.values()]
         if any(len(path) > _DEEPEST for path in paths):
@@ -51,13 +56,28 @@ class JsonRows:
     def read_json(self, data: bytes, into: Collected) -> None:
         """Collect the records of a JSON document. Raises SourceError if it is not a whole one."""
         array = _array_in(data, into) if data.lstrip()[:1] == b"{" else data
-        self._collect(self._decoder.array(array, into, what="record"), "record", into)
+        reader = self._for(array, into, lines=False)
+        reader._collect(reader._decoder.array(array, into, what="record"), "record", into)
         require_useful(into, found=lambda: _members_of_first(decode_json(array, list[msgspec.Raw])))
 
     def read_ndjson(self, data: bytes, into: Collected) -> None:
         """Collect one record per line."""
-        self._collect(self._decoder.lines(data, into), "line", into)
+        reader = self._for(data, into, lines=True)
+        reader._collect(reader._decoder.lines(data, into), "line", into)
         require_useful(into, found=lambda: _members_of_first(data.split(b"\n")))
+
+    def _for(self, data: bytes | msgspec.Raw, into: Collected, *, lines: bool) -> JsonRows:
+        """The reader for the members that these records have, which may be called nearly as our fields are."""
+        if self._recognise is None:
+            return self
+        columns = into.columns = self._recognise(_members(data, lines=lines))
+        names = renamed(self._given, columns)
+        if names == self._given:
+            return self
+        key = tuple(names.values())
+        if key not in self._others:
+            self._others = {key: JsonRows(names)}
+        return self._others[key]
 
     def _collect(self, rows: Iterable[tuple[int, object]], what: str, into: Collected) -> None:
         for number, row in rows:
@@ -66,6 +86,27 @@ class JsonRows:
             except AttributeError:  # null where an object was expected
                 values = tuple(_reach(row, path) for path in self._paths)
             into.add(self._names, values, f"{what} {number}")
+
+
+_RECORDS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _members(data: bytes | msgspec.Raw, *, lines: bool) -> list[str]:
+    """The names of all members of all records: those of the first record that can be read first, then by alphabet."""
+    try:
+        records = _RECORD.decode_lines(data) if lines else _RECORDS.decode(data)
+    except UNDECODABLE:
+        raws = bytes(data).split(b"\n") if lines else decode_json(data, list[msgspec.Raw])
+        records = list(_readable(raws))
+    first = list(records[0]) if records else []
+    return first + sorted(set[str]().union(*records) - set(first))
+
+
+def _readable(raws: Iterable[msgspec.Raw | bytes]) -> Iterable[dict[str, msgspec.Raw]]:
+    for raw in raws:
+        with suppress(*UNDECODABLE):
+            yield _RECORD.decode(raw)
 
 
 def _members_of_first(raws: Iterable[msgspec.Raw | bytes]) -> list[str]:
