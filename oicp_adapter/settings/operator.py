@@ -61,9 +61,9 @@ class SourceSettings(Table):
     things in different systems."""
     fields: Renames = Field(default={})
     """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
-    names; all of them stand at the top of docs/configuration.md. `connection = "!inactive"` turns a flag round:
-    `connection` and `charging` may stand there the other way. A column with words needs to have some, in the vocabulary
-    or in `mapping.words`."""
+    names, in any case, with or without blanks, `_` and `-`; all of them stand at the top of docs/configuration.md.
+    `""` leaves a field unread. `connection = "!inactive"` turns a flag round: `connection` and `charging` may stand
+    there the other way. A column with words needs to have some, in the vocabulary or in `mapping.words`."""
     records: Annotated[str, Field(min_length=1)] | None = None
     """Where the records of a JSON document are, as a JMESPath expression: `"stations[].outlets[]"`. A field may then
     begin with `^`, for what the record lies in: `station_id = "^.id"`. Default: an array at the top, or under `evses`,

@@ -126,8 +126,20 @@ def test_a_column_whose_words_are_others_is_not_taken_for_ours(tmp_path: Path) -
     assert [record.connection for record in named.records] == ["8949", "8950"], "who names it, gets it"
 
 
-def test_states_in_words_that_nobody_knows_are_a_failed_read_where_the_name_only_nearly_fits(tmp_path: Path) -> None:
+def test_states_in_words_that_nobody_knows_are_a_failed_read_where_the_name_only_nearly_fits(
+    tmp_path: Path,
+) -> None:
     # A first run in the wrong vocabulary would publish nothing but Unknown.
     with pytest.raises(SourceError, match="nothing tells a state: status is not read") as caught:
         read(tmp_path / "f.csv", "evse_id,Status\nDE*ABC*E1,frei\nDE*ABC*E2,besetzt\n").read(0.0)
     assert "fields" in caught.value.hint
+
+
+def test_an_object_that_is_called_nearly_as_a_field_of_ours_costs_no_record(tmp_path: Path) -> None:
+    # Every record would be undecodable, and no EVSE could ever go.
+    rows = [{"evse_id": "DE*ABC*E1", "status": "Available", "Model": {"name": "X"}, "Connector-Id": [1, 2]}]
+    found = read(tmp_path / "f.json", json.dumps(rows)).read(0.0)
+    assert found.complete
+    assert [record.status for record in found.records] == ["Available"]
+    assert found.columns is not None
+    assert found.columns.ignored == ("Connector-Id", "Model")

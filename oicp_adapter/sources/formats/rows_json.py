@@ -70,7 +70,17 @@ class JsonRows:
         """The reader for the members that these records have, which may be called nearly as our fields are."""
         if self._recognise is None:
             return self
-        columns = into.columns = self._recognise(_members(data, lines=lines))
+        records = _members(data, lines=lines)
+        first = list(records[0]) if records else []
+        members = first + sorted(set[str]().union(*records) - set(first))
+        columns = self._recognise(members)
+        given = set(self._given.values())
+        # An object that is merely called as a field of ours would cost every record.
+        deep = {theirs for theirs, _ in columns.read if theirs not in given and _is_deep(theirs, records)}
+        if deep:
+            columns = self._recognise([name for name in members if name not in deep])
+            columns = msgspec.structs.replace(columns, ignored=(*columns.ignored, *sorted(deep)))
+        into.columns = columns
         names = renamed(self._given, columns)
         if names == self._given:
             return self
@@ -92,15 +102,17 @@ _RECORDS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def _members(data: bytes | msgspec.Raw, *, lines: bool) -> list[str]:
-    """The names of all members of all records: those of the first record that can be read first, then by alphabet."""
+def _members(data: bytes | msgspec.Raw, *, lines: bool) -> list[dict[str, msgspec.Raw]]:
+    """The members of every record that can be read, their values as they stand there."""
     try:
-        records = _RECORD.decode_lines(data) if lines else _RECORDS.decode(data)
+        return _RECORD.decode_lines(data) if lines else _RECORDS.decode(data)
     except UNDECODABLE:
         raws = bytes(data).split(b"\n") if lines else decode_json(data, list[msgspec.Raw])
-        records = list(_readable(raws))
-    first = list(records[0]) if records else []
-    return first + sorted(set[str]().union(*records) - set(first))
+        return list(_readable(raws))
+
+
+def _is_deep(name: str, records: Iterable[dict[str, msgspec.Raw]]) -> bool:
+    return any(bytes(memoryview(record[name])[:1]) in (b"{", b"[") for record in records if name in record)
 
 
 def _readable(raws: Iterable[msgspec.Raw | bytes]) -> Iterable[dict[str, msgspec.Raw]]:
