@@ -253,15 +253,23 @@ def _only_called_gone(row: EvseRow) -> bool:
     return row.called_gone and not row.believed_shown
 
 
-def untried(plan: Plan, rows: dict[str, EvseRow]) -> tuple[str, ...]:
+def untried(
+    plan: Plan, rows: dict[str, EvseRow], state: OperatorState, policy: GuardPolicy
+) -> tuple[str, ...]:
     """Removals of what Hubject may hold from before us, when they are more than all that the source has to show.
+
+    After a lost or old ledger, when they are more than the withdrawal guard would let go: we may have published them.
 
     They are no withdrawals, so no other guard counts them: an export that calls everything gone on the first day would
     empty the map. The first full load, which needs a person or a setting, leaves them out.
     """
     removals = (change for change in plan.changes if change.takes_off and not change.withdraws)
     tries = tuple(change.key for change in removals if change.presence is Presence.UNKNOWN)
-    return tries if len(tries) > max(1, sum(1 for row in rows.values() if row.wanted)) else ()
+    shown = sum(1 for row in rows.values() if row.wanted)
+    limit = max(1.0, shown)
+    if state.by_hand:
+        limit = min(limit, max(policy.withdrawal_count, policy.withdrawal_share * (shown + len(tries))))
+    return tries if len(tries) > limit else ()
 
 
 def baseline_guard(

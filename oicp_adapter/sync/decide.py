@@ -112,7 +112,7 @@ class Decider:
             plan, rows, state, strangers, allowed=allowance.withdrawals, operator=self.operator
         )
         later = [refusal for refusal in (withdrawals, unusables) if refusal is not None]
-        waiting = untried(plan, rows)
+        waiting = untried(plan, rows, state, self.guards)
         if later or waiting:
             refusals += later
             plan = planned()

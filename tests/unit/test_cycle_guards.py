@@ -435,6 +435,21 @@ def test_what_an_old_copy_has_never_heard_of_is_not_deleted_without_a_person(fir
     assert operator.full(after=DAY).full_load == "applied"
 
 
+@pytest.mark.parametrize(("removed", "stays"), [(10, 90), (50, 100)])
+def test_a_lost_ledger_lets_no_more_be_called_gone_than_the_one_before(removed: int, stays: int) -> None:
+    # The ledger is lost while the export calls half of the fleet REMOVED: nothing of it counts as published, and half
+    # of the map is empty, exit 0.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.loses_its_ledger(mark=operator.ledger.mark)
+    operator.has({**fleet(1, removed, "REMOVED"), **fleet(removed + 1, 100)})
+    for _ in range(3):
+        operator.reconcile(after=1000)
+    assert shown(operator) == stays
+    assert operator.full(after=10, adopt=100 - removed).full_load == "applied"
+    assert shown(operator) == 100 - removed
+
+
 @pytest.mark.parametrize("baseline", ["", "adopted"])
 @pytest.mark.parametrize("lost", [False, True])
 def test_evses_that_hubject_never_took_do_not_make_the_fleet_larger(baseline: str, lost: bool) -> None:

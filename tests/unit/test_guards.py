@@ -477,16 +477,32 @@ def test_on_a_first_run_the_removed_are_compared_with_the_fleet_the_source_has()
 
 
 @pytest.mark.parametrize(
-    ("gone", "shown", "tried"), [(10, 10, True), (11, 10, False), (1, 0, True), (2, 0, False)]
+    ("gone", "shown", "by_hand", "tried"),
+    [
+        (10, 10, "", True),
+        (11, 10, "", False),
+        (1, 0, "", True),
+        (2, 0, "", False),
+        (10, 90, LOST, True),
+        (11, 89, LOST, False),
+        (5, 10, LOST, True),
+        (6, 10, LOST, False),
+        (3, 2, LOST, False),
+        (11, 89, DISTRUSTED, False),
+    ],
 )
-def test_on_a_first_run_no_more_is_tried_than_there_is_to_show(gone: int, shown: int, tried: bool) -> None:
-    # A lost ledger, and an export that calls nearly every EVSE removed: none of them counts as published.
+def test_on_a_first_run_no_more_is_tried_than_there_is_to_show(
+    gone: int, shown: int, by_hand: str, tried: bool
+) -> None:
+    # A lost ledger, and an export that calls nearly every EVSE removed: none of them counts as published. With fifty of
+    # a hundred, which the guard would have stopped at ten the day before, all fifty left the map.
     new = {"status": None, "presence": Presence.UNKNOWN}
     rows = {one.key: one for one in (row(f"E{number}", **new) for number in range(gone + shown))}
     for number in range(gone):
         rows[f"E{number}"] = row(f"E{number}", desired=EvseStatus.EVSE_NOT_FOUND, **new)
     plan = make_plan(rows.values(), PlanPolicy(), now=NOW, complete=True)
-    assert len(untried(plan, rows)) == (0 if tried else gone)
+    state = OperatorState(by_hand=by_hand)
+    assert len(untried(plan, rows, state, GuardPolicy())) == (0 if tried else gone)
     refusal = all_called_gone(list(rows.values()))
     assert (refusal is not None) is (shown == 0 and gone > 1)
 
