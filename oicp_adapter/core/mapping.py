@@ -28,6 +28,7 @@ from oicp_adapter.core.model import (
     SourceRecord,
 )
 from oicp_adapter.core.rules import MappingRules, Rule, RuleKind
+from oicp_adapter.core.shared import WHY, SharedChargers, occupied
 from oicp_adapter.core.signs_of_life import SignsOfLife, newest, together
 from oicp_adapter.core.verdicts import Verdict
 from oicp_adapter.core.vocabulary import Stance, Target
@@ -83,6 +84,7 @@ def _mapped(
     published = _published_as(rules.reserved)
     desired: dict[str, Desired] = {}
     told = LifeReport(life)
+    shared = SharedChargers(rules)
     ambiguities: list[Ambiguity] = []
     duplicates = 0
     unread: set[tuple[str, str]] = set()
@@ -104,7 +106,7 @@ def _mapped(
             if flaw is Flaw.NONE and claim.verdict.rule is doubt:
                 flaw = Flaw.UNSURE
         verdict = claim.verdict
-        if verdict.rule.kind is RuleKind.ACCESS:
+        if verdict.target is Target.SKIP and verdict.rule.kind is RuleKind.ACCESS:
             claims.access.kept(verdict.rule)
         told.add(claim)
         if verdict.cause is Cause.UNMAPPED:
@@ -117,12 +119,20 @@ def _mapped(
             value=verdict.value,
             source_time=claim.time,
             cause=verdict.cause,
-            fallback=_fallback(verdict, published),
+            fallback=None if verdict.readable is None else _fallback(verdict, published),
             connectors=claim.states,
             flaw=flaw,
         )
         if explained is not None:
             explained[key] = Explanation(verdict.why, verdict.source, verdict.rule)
+        if shared.on:
+            shared.add(key, claim, of_evse)
+    if shared.on:
+        for key, one in desired.items():
+            if (rule := shared.taken(one)) is not None:
+                desired[key] = occupied(one, rule)
+                if explained is not None and one.status is EvseStatus.AVAILABLE:
+                    explained[key] = Explanation(WHY, "", rule)
     rejected = [*claims.rejected, *claims.unclaimed(), *map(_set_aside, ambiguities)]
     return MappedFleet(
         desired=desired,
@@ -132,13 +142,13 @@ def _mapped(
         unmapped=(*claims.book.unmapped(unread), *claims.access.unmapped(), *told.unmapped()),
         duplicates=duplicates,
         ambiguous=tuple(sorted(ambiguities, key=lambda one: one.evse_id)),
-        remarks=(*told.remarks(), *claims.book.remarks(), *claims.access.remarks()),
+        remarks=(*told.remarks(), *claims.book.remarks(), *claims.access.remarks(), *shared.remarks()),
     )
 
 
 def _fallback(verdict: Verdict, published: Mapping[Target, EvseStatus | None]) -> EvseStatus | None:
     if verdict.cause is Cause.REPORTED or verdict.readable is None:
-        return None
+        return None  # what is kept from the public has been read
     return published[verdict.readable]
 
 

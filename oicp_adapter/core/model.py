@@ -60,6 +60,8 @@ class Role(StrEnum):
     """Seconds since the epoch; orders duplicates or is a sign of life."""
     ACCESS = "access"
     """Tells who may see or use it: what is not for the public is not published."""
+    MAKE = "make"
+    """Tells what the charger is, whatever it reports."""
     DETAIL = "detail"
     """What rules may look at."""
 
@@ -119,8 +121,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     info: Annotated[
         str | None, Column(Role.DETAIL, "what the charger says beside its status", loose=True)
     ] = None
-    vendor: Annotated[str | None, Column(Role.DETAIL, "who made the charger")] = None
-    model: Annotated[str | None, Column(Role.DETAIL, "the charger's model")] = None
+    vendor: Annotated[str | None, Column(Role.MAKE, "who made the charger")] = None
+    model: Annotated[str | None, Column(Role.MAKE, "the charger's model")] = None
     unread: tuple[tuple[str, str], ...] = ()
     """Columns with a time that cannot be read, each with what stands there."""
     origin: str = ""

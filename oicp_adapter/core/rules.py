@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Literal
 
 import msgspec
 
+from oicp_adapter.core.columns import COLUMNS
 from oicp_adapter.core.evse_pattern import EvsePattern
 from oicp_adapter.core.ids import Prefix
-from oicp_adapter.core.model import EvseStatus, SourceRecord
+from oicp_adapter.core.model import EvseStatus, Role, SourceRecord
 from oicp_adapter.core.vocabulary import Target
+
+_STANDING = (Role.IDENTITY, Role.MAKE, Role.ACCESS)
+"""What a charger is, whatever it reports."""
 
 
 class RuleKind(StrEnum):
@@ -34,6 +40,8 @@ class RuleKind(StrEnum):
     """Several connectors, or the whole station, together."""
     ACCESS = "access"
     """It is not for the public."""
+    SHARED = "shared"
+    """Another EVSE of the same charger is in use."""
     UNMAPPED = "unmapped"
     """None: nobody knows the word."""
     IDENTITY = "identity"
@@ -72,10 +80,8 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
     to: Target
     values: tuple[str, ...] = ()
     """Source values, spelled exactly; "" is a record without a status."""
-    error_codes: tuple[str, ...] = ()
-    """Compared without case, like vendors and models."""
-    vendors: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Other columns, each with what may stand there: in any case, and with `%` for any characters."""
     evse_ids: tuple[EvsePattern, ...] = ()
     vocabulary: str = ""
     """"": any."""
@@ -83,7 +89,7 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def about_the_evse(self) -> bool:
         """It looks at nothing that is reported: it says what the EVSE is, connected or not."""
-        return not self.values and not self.error_codes
+        return not self.values and all(COLUMNS[column].role in _STANDING for column, _ in self.columns)
 
     def matches(self, record: SourceRecord, *, value: str, key: str, vocabulary: str) -> bool:
         """Whether the rule is about this record of the EVSE `key` ("" where it speaks for a station only). `value`: the
@@ -93,12 +99,9 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.vocabulary and vocabulary != self.vocabulary:
             return False
-        if self.error_codes and not _one_of(self.error_codes, record.error_code):
-            return False
-        if self.vendors and not _one_of(self.vendors, record.vendor):
-            return False
-        if self.models and not _one_of(self.models, record.model):
-            return False
+        for column, wanted in self.columns:
+            if not _one_of(wanted, getattr(record, column)):
+                return False
         for pattern in self.evse_ids:
             if pattern.covers(key):
                 return True
@@ -107,7 +110,18 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
 
 def _one_of(wanted: tuple[str, ...], found: str | None) -> bool:
     said = (found or "").strip().casefold()
-    return any(said == one.strip().casefold() for one in wanted)
+    plain, patterns = _told_apart(wanted)
+    return said in plain or any(pattern.fullmatch(said) for pattern in patterns)
+
+
+@cache
+def _told_apart(wanted: tuple[str, ...]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
+    """Texts as they are, and those with %."""
+    texts = [one.strip().casefold() for one in wanted]
+    patterns = [
+        re.compile(".*".join(map(re.escape, text.split("%"))), re.DOTALL) for text in texts if "%" in text
+    ]
+    return frozenset(text for text in texts if "%" not in text), tuple(patterns)
 
 
 class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +143,8 @@ class MappingRules(msgspec.Struct, frozen=True, kw_only=True):
     """What "reserved" is published as."""
     restricted_parking: tuple[str, ...] | None = None
     """Words in `parking_restrictions` that keep an EVSE from the public, in any case. None: the vocabulary's."""
+    shared: Literal["off", "station"] | tuple[EvsePattern, ...] = "off"
+    """EVSEs that share one charger: all of one station, or those that one pattern covers."""
     evse_id_template: str | None = None
     """For records without EvseID: "DE*ABC*E{station_id}*{evse_number}"; `{connector_id}` is known, too."""
     evse_id_replace: Mapping[str, str] = {}

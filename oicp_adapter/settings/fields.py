@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -106,6 +106,29 @@ def _as_list(value: object) -> object:
     if not value:
         raise ValueError("is empty; name at least one")
     return value
+
+
+def _numbers(value: object) -> object:
+    """Connectors and codes may be written as numbers."""
+    given = value if isinstance(value, list | tuple) else [value]
+    told = [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in given]
+    return _as_list(tuple(told))
+
+
+def _rule_column(value: str) -> str:
+    name = _field_name(value)
+    own = {"status": "value", "evse_id": "evse_id"}
+    if name in own:
+        raise ValueError(f"has a key of its own in a rule: {own[name]}")
+    if COLUMNS[name].role is Role.TIME:
+        raise ValueError("is a time, which no rule looks at")
+    return name
+
+
+def _shared(value: object) -> object:
+    if value in ("off", "station"):
+        return value
+    return tuple(_evse_pattern(one) for one in _as_list(value))  # type: ignore[attr-defined]
 
 
 def _path(value: object) -> object:
@@ -284,6 +307,18 @@ Prefixes: TypeAlias = Annotated[
     Kind("list of EvseID prefixes"),
 ]
 OneOf: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_list), Kind("text or list of texts")]
+OneNumber: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_numbers), Kind("text or number, or list of them")
+]
+RuleColumns: TypeAlias = Annotated[
+    dict[Annotated[str, AfterValidator(_rule_column)], OneOf],
+    Kind("table: our field = text or list of texts"),
+]
+Shared: TypeAlias = Annotated[
+    Literal["off", "station"] | tuple[EvsePattern, ...],
+    PlainValidator(_shared),
+    Kind('"off", "station", EvseID pattern or list of them'),
+]
 EvsePatterns: TypeAlias = Annotated[
     tuple[Annotated[EvsePattern, PlainValidator(_evse_pattern)], ...],
     BeforeValidator(_as_list),

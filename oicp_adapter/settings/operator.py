@@ -25,13 +25,16 @@ from oicp_adapter.settings.fields import (
     FullSchedule,
     IdPart,
     Kind,
+    OneNumber,
     OneOf,
     OperatorIdText,
     OptionalDuration,
     PollSchedule,
     Prefixes,
     Renames,
+    RuleColumns,
     RuleName,
+    Shared,
     TargetText,
     TimeColumns,
     TimeFormats,
@@ -104,16 +107,25 @@ class SourceSettings(Table):
 
 class RuleSettings(Table):
     """A rule of your own, for what one word does not tell. All that it names must match; the first that matches, in the
-    order of the file, comes before `overrides` and the vocabulary. A rule with `value` or `error_code` reads a report
-    anew, so an offline charger stays Unknown; one without says what the EVSE is, connected or not, whatever it reports.
+    order of the file, comes before `overrides` and the vocabulary. A rule that looks at what is reported (`value`,
+    `connector`, `error_code`, `vendor_error_code`, `info`) reads a report anew, so an offline charger stays Unknown;
+    one without says what the EVSE is, connected or not, whatever it reports. In all of them but `value`, `%` stands for
+    any characters.
     """
 
     to: TargetText = Field(examples=["OutOfService"])
     """The status, as in `overrides`. `Available` needs `value`: a charger that reports nothing is never free."""
     value: OneOf | None = None
     """The source's value, spelled exactly; `""` is a record without a status."""
+    connector: OneNumber | None = None
+    """The record's `connector_id`, so that a word of connector 0, OCPP's whole station, is read otherwise than the same
+    word of another one. A record of the whole station has no EvseID: name the station in `columns`, not `evse_id`."""
     error_code: OneOf | None = None
     """The record's `error_code`, in any case."""
+    vendor_error_code: OneNumber | None = None
+    """The record's `vendor_error_code`, in any case."""
+    info: OneOf | None = None
+    """The record's `info`, in any case: `"%safe mode%"`."""
     vendor: OneOf | None = None
     """The record's `vendor`, in any case."""
     model: OneOf | None = None
@@ -121,16 +133,35 @@ class RuleSettings(Table):
     evse_id: EvsePatterns | None = None
     """An EvseID, in which `%` stands for any characters: `"DE*ABC*E12%"`. Its `*` are separators, which ISO ids ignore
     like case."""
+    columns: RuleColumns | None = None
+    """Any other column by our name for it: `{ station_id = "S12%" }`."""
     vocabulary: VocabularyName | None = None
     """Only records in this vocabulary."""
 
     @model_validator(mode="after")
     def _is_narrow_enough(self) -> Self:
-        if not (self.value or self.error_code or self.vendor or self.model or self.evse_id):
-            raise ValueError("matches every EVSE; add value, error_code, vendor, model or evse_id")
+        if not (self.value or self.evse_id or self.conditions):
+            raise ValueError(
+                "matches every EVSE; add value, connector, error_code, vendor_error_code, info, vendor, model, evse_id "
+                "or columns"
+            )
         if self.to is Target.AVAILABLE and not self.value:
             raise ValueError('would publish dead and busy chargers as free; add the value that means "free"')
         return self
+
+    @property
+    def conditions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Columns beside the status, each with what may stand there."""
+        own = {
+            "connector_id": self.connector,
+            "error_code": self.error_code,
+            "vendor_error_code": self.vendor_error_code,
+            "info": self.info,
+            "vendor": self.vendor,
+            "model": self.model,
+        }
+        given = [(column, wanted) for column, wanted in own.items() if wanted]
+        return (*given, *(self.columns or {}).items())
 
     def named(self, name: str) -> OverrideRule:
         """The rule as the core wants it."""
@@ -138,9 +169,7 @@ class RuleSettings(Table):
             name=name,
             to=self.to,
             values=self.value or (),
-            error_codes=self.error_code or (),
-            vendors=self.vendor or (),
-            models=self.model or (),
+            columns=self.conditions,
             evse_ids=self.evse_id or (),
             vocabulary=self.vocabulary or "",
         )
@@ -165,6 +194,10 @@ class MappingSettings(Table):
     `["CUSTOMERS"]`. Default: what the vocabulary says, which is CUSTOMERS for greenflux and nothing elsewhere; `[]`:
     nothing. What `publish` or `publish_allowed_to` keep from the public is never published; where these columns mean
     something else, leave them unread: `fields = { publish = "" }`."""
+    shared: Shared = "off"
+    """EVSEs that share one charger, which serves one of them at a time: `"station"` for all EVSEs of one station, or
+    EvseID patterns, each of which covers those of one charger. While one of them is in use, the free ones are Occupied.
+    In OCPI the station is the Location, a whole site: use patterns there."""
     heartbeat_interval: Duration = default("15min")
     """How often a charger gives a sign of life; set it to the backend's own value."""
     missed_heartbeats: Whole = Field(default=3, ge=1, le=1000)
@@ -252,6 +285,7 @@ class OperatorSettings(Table):
             rules=tuple(rule.named(name) for name, rule in mapping.rules.items()),
             reserved=EvseStatus(mapping.reserved),
             restricted_parking=mapping.restricted_parking,
+            shared=mapping.shared,
             evse_id_template=self.source.evse_id_template,
             evse_id_replace=self.source.evse_id_replace,
             heartbeat_interval=mapping.heartbeat_interval,

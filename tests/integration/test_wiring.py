@@ -172,9 +172,37 @@ SETTINGS: list[tuple[str, object, Places]] = [
         "x",
         {"OverrideRule.values": ("x",), "Cells.words": {"status": ("x",)}},
     ),
-    ("operators.KEY.mapping.rules.KEY.error_code", "x", {"OverrideRule.error_codes": ("x",)}),
-    ("operators.KEY.mapping.rules.KEY.vendor", "x", {"OverrideRule.vendors": ("x",)}),
-    ("operators.KEY.mapping.rules.KEY.model", "x", {"OverrideRule.models": ("x",)}),
+    (
+        "operators.KEY.mapping.rules.KEY.error_code",
+        "x",
+        {"OverrideRule.columns": (("error_code", ("x",)), ("vendor", ("V",)))},
+    ),
+    (
+        "operators.KEY.mapping.rules.KEY.connector",
+        0,
+        {"OverrideRule.columns": (("connector_id", ("0",)), ("vendor", ("V",)))},
+    ),
+    (
+        "operators.KEY.mapping.rules.KEY.vendor_error_code",
+        "x",
+        {"OverrideRule.columns": (("vendor_error_code", ("x",)), ("vendor", ("V",)))},
+    ),
+    (
+        "operators.KEY.mapping.rules.KEY.info",
+        "x",
+        {"OverrideRule.columns": (("info", ("x",)), ("vendor", ("V",)))},
+    ),
+    (
+        "operators.KEY.mapping.rules.KEY.columns",
+        {"station_id": "x"},
+        {"OverrideRule.columns": (("vendor", ("V",)), ("station_id", ("x",)))},
+    ),
+    ("operators.KEY.mapping.rules.KEY.vendor", "x", {"OverrideRule.columns": (("vendor", ("x",)),)}),
+    (
+        "operators.KEY.mapping.rules.KEY.model",
+        "x",
+        {"OverrideRule.columns": (("vendor", ("V",)), ("model", ("x",)))},
+    ),
     (
         "operators.KEY.mapping.rules.KEY.evse_id",
         "DE*SLB*E%",
@@ -187,6 +215,7 @@ SETTINGS: list[tuple[str, object, Places]] = [
         ["CUSTOMERS"],
         {"MappingRules.restricted_parking": ("CUSTOMERS",)},
     ),
+    ("operators.KEY.mapping.shared", "station", {"MappingRules.shared": "station"}),
     ("operators.KEY.mapping.heartbeat_interval", "7s", {"MappingRules.heartbeat_interval": 7.0}),
     ("operators.KEY.mapping.missed_heartbeats", 7, {"MappingRules.missed_heartbeats": 7}),
     (

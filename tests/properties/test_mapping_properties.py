@@ -40,8 +40,9 @@ own_rules = st.builds(
     name=st.sampled_from(["one", "two"]),
     to=st.sampled_from(Target),
     values=st.sampled_from([(), ("Faulted", "")]),
-    error_codes=st.sampled_from([(), ("WeakSignal",)]),
-    vendors=st.sampled_from([(), ("A",)]),
+    columns=st.sampled_from(
+        [(), (("error_code", ("WeakSignal",)),), (("vendor", ("A",)),), (("connector_id", ("0", "1")),)]
+    ),
     evse_ids=st.sampled_from([(), (parse_evse_pattern("DE*ABC*E1"),)]),
 )
 fleets = st.lists(records, max_size=7)

@@ -44,6 +44,10 @@ def rules_of(situation: dict[str, Any]) -> MappingRules:
 def rule_of(name: str, raw: dict[str, Any]) -> OverrideRule:
     patterns = tuple(parse_evse_pattern(text) for text in raw.get("evse_ids", ()))
     given: dict[str, Any] = raw | {"evse_ids": patterns, "to": Target(raw["to"])}
+    shorthands = {"error_codes": "error_code", "vendors": "vendor", "models": "model"}
+    given["columns"] = tuple(
+        (column, tuple(given.pop(short))) for short, column in shorthands.items() if short in given
+    )
     assert set(given) <= set(OverrideRule.__struct_fields__), "a misspelt condition would match everything"
     return OverrideRule(name=name, **given)
 

@@ -26,12 +26,22 @@ def test_a_rule_reaches_the_mapping_with_everything_it_names() -> None:
     (one,) = rules_of(
         rule(
             'value = "Faulted"\nerror_code = ["WeakSignal", "Other"]\nvendor = "A, Inc."\nmodel = "X"\n'
+            'connector = 0\nvendor_error_code = [210, "0x2F"]\ninfo = "%safe mode%"\n'
+            'columns = { station_id = "S1" }\n'
             'evse_id = "DE*SLB*E1%"\nvocabulary = "ocpp1.6"\nto = "skip"'
         )
     )
     assert (one.name, one.to, one.vocabulary) == ("one", Target.SKIP, "ocpp1.6")
-    assert (one.values, one.error_codes) == (("Faulted",), ("WeakSignal", "Other"))
-    assert (one.vendors, one.models) == (("A, Inc.",), ("X",))
+    assert one.values == ("Faulted",)
+    assert one.columns == (
+        ("connector_id", ("0",)),
+        ("error_code", ("WeakSignal", "Other")),
+        ("vendor_error_code", ("210", "0x2F")),
+        ("info", ("%safe mode%",)),
+        ("vendor", ("A, Inc.",)),
+        ("model", ("X",)),
+        ("station_id", ("S1",)),
+    )
     assert [pattern.covers(parse_evse_id("DESLBE12").key) for pattern in one.evse_ids] == [True]
 
 
@@ -52,7 +62,7 @@ def test_the_environment_changes_a_rule_and_adds_one_at_the_end() -> None:
         f"{RULES}A__TO": "skip",
     }
     first, added = rules_of(text, environ)
-    assert (first.name, first.to, first.models) == ("first-one", Target.OUT_OF_SERVICE, ("X",))
+    assert (first.name, first.to, first.columns) == ("first-one", Target.OUT_OF_SERVICE, (("model", ("X",)),))
     assert (added.name, added.to) == ("a", Target.SKIP)
 
 
@@ -113,3 +123,29 @@ def test_a_misspelt_rule_in_the_environment_is_refused() -> None:
     # The person believes a rule was changed.
     told = problems(MINIMAL + rule('model = "X"\nto = "skip"'), {f"{RULES}OEN__TO": "Unknown"})
     assert "matches every EVSE" in told[f"{AT}oen"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('columns = { statuss = "x" }', "is not a field of ours"),
+        ('columns = { status = "x" }', "has a key of its own in a rule: value"),
+        ('columns = { last_seen = "x" }', "is a time, which no rule looks at"),
+        ("connector = true", "must be text in quotes"),
+        ("columns = {}", "matches every EVSE"),
+    ],
+)
+def test_a_column_that_no_rule_can_look_at_is_refused(body: str, said: str) -> None:
+    # A misspelt condition is no condition: the rule would match the whole fleet.
+    assert said in str(problems(MINIMAL + rule(f'{body}\nto = "OutOfService"')))
+
+
+def test_what_shares_a_charger_is_a_station_or_patterns() -> None:
+    # A misspelt word that means "off" leaves the second plug on the map.
+    def shared(text: str) -> object:
+        return load(MINIMAL + f"\n[operators.slb.mapping]\nshared = {text}\n").operators["slb"].mapping.shared
+
+    assert (shared('"off"'), shared('"station"')) == ("off", "station")
+    assert [one.text for one in shared('["DE*SLB*E1%", "DE*SLB*E2%"]')] == ["DE*SLB*E1%", "DE*SLB*E2%"]  # type: ignore[attr-defined]
+    wrong = problems(MINIMAL + '\n[operators.slb.mapping]\nshared = "stations"\n')
+    assert "is not an EvseID pattern" in str(wrong)

@@ -22,7 +22,12 @@ RULES = MappingRules(
     overrides={"Preparing": Target.AVAILABLE, "Out of Order": Target.OUT_OF_SERVICE, "Stored": Target.SKIP},
     rules=(
         OverrideRule(name="site", to=Target.UNKNOWN, evse_ids=(parse_evse_pattern("DE*ABC*E9%"),)),
-        OverrideRule(name="harmless", to=Target.AVAILABLE, values=("Faulted",), error_codes=("WeakSignal",)),
+        OverrideRule(
+            name="harmless",
+            to=Target.AVAILABLE,
+            values=("Faulted",),
+            columns=(("error_code", ("WeakSignal",)),),
+        ),
     ),
 )
 
