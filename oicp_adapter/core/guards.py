@@ -304,6 +304,8 @@ def baseline_guard(
 
 
 def _adopting(full: FullLoadPlan, state: OperatorState, operator: str, *, automatic: bool) -> str:
+    if state.too_large:
+        return f"nothing: {state.too_large}; a rolling resync runs instead, and what others left at Hubject stays"
     if _few(full, state):
         return ON_PURPOSE
     if state.by_hand == UNMEASURED:

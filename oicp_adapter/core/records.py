@@ -182,6 +182,10 @@ class OperatorState(msgspec.Struct, frozen=True, kw_only=True):
     """When the last unanswered full load was given up: until settle is over it may still delete what is new."""
     full_limit: int | None = None
     """Bytes that were too many for Hubject (413); a smaller full load is tried again."""
+    full_without_refused: bool = False
+    """The last full load was refused and nobody named: the next one leaves out what is quarantined."""
+    too_large: str = ""
+    """Why no full load goes out at all: the fleet is too large for one. "" while nobody knows of it."""
     rolling_since: float | None = None
     """A rolling resync replaces a full load: what was acknowledged before this time is pushed again."""
     last_read_at: float | None = None

@@ -117,6 +117,8 @@ def full_load_applied(state: OperatorState, *, how: str, now: float) -> Operator
         by_hand="",
         last_full_at=now,
         full_wanted="",
+        full_without_refused=False,
+        too_large="",
         full_doubts=0,
         rolling_since=None,
     )

@@ -20,8 +20,21 @@ def account(plan: Plan, work: Work, report: CycleReport, *, overdue: float) -> N
             continue
         kind = change.kind.value
         report.found[kind] = report.found.get(kind, 0) + 1
-        if done(change, work) and not _refused(change, work):
+        if _through(change, work):
             report.healed[kind] = report.healed.get(kind, 0) + 1
+
+
+def none_through(plan: Plan, work: Work) -> int:
+    """How many were to go, when Hubject refused them and not one got through; retries of refused ones do not count."""
+    asked = [change for change in plan.changes if change.kind is not Kind.QUARANTINE]
+    refused = any(_refused(change, work) for change in asked)
+    if work.acked or not refused or any(_through(change, work) for change in asked):
+        return 0
+    return len(asked)
+
+
+def _through(change: Change, work: Work) -> bool:
+    return done(change, work) and not _refused(change, work)
 
 
 def stand(report: CycleReport, work: Work, waiting: Waiting, *, now: float) -> None:

@@ -19,7 +19,7 @@ from oicp_adapter.core.records import EvseRow, Trouble
 from oicp_adapter.core.transitions import full_cancelled
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.ports import Clock, Ledger, Pause
-from oicp_adapter.sync.accounting import account
+from oicp_adapter.sync.accounting import account, none_through
 from oicp_adapter.sync.decide import Decider, Decision
 from oicp_adapter.sync.full import FullLoader
 from oicp_adapter.sync.herald import Herald
@@ -30,6 +30,9 @@ from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
 
 NO_ALLOWANCE = Allowance()
+FEW = 5
+"""So many refused changes in a cycle, and no other, are a matter of those EVSEs; all of more are a failure."""
+_SEE_WHY = "oicp-adapter quarantine list says why"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +134,8 @@ class Delivery:
         self._remember(work, now=now)
         self._mark_withheld(decision, work)
         account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
+        if not report.failures and (count := none_through(decision.plan, work)) > FEW:
+            report.failures.append((4, f"Hubject refused all of {count} changes; none got through", _SEE_WHY))
 
     def _rest_ends(self, resting: Trouble, order: Order, decision: Decision) -> float:
         """Until when nothing is sent. A run that ends does not wait out what may be over by now: the next one comes."""

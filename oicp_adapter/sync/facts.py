@@ -282,6 +282,8 @@ def ailing(
 def _baseline(state: OperatorState, *, automatic: bool) -> str:
     if state.baseline:
         return f"{state.baseline} at {time_text(state.baseline_at)}"
+    if state.too_large:
+        return f"unknown, and stays so: {state.too_large}; a rolling resync runs instead"
     if automatic and not state.by_hand:
         return "unknown; the next full load makes it known (first_full_load = automatic)"
     return f"unknown{BY_HAND[state.by_hand]}: no full load is sent until `resync OPERATOR --adopt N`"

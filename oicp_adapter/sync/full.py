@@ -60,6 +60,8 @@ class FullLoader:
         self, work: Work, decision: Decision, allowance: Allowance, *, now: float, refused: frozenset[str]
     ) -> tuple[FullLoadPlan, Refusal | None]:
         """The full load as it would be sent, and the first guard that says no."""
+        if work.state.full_without_refused:
+            refused |= {key for key, row in work.rows.items() if row.quarantine is not None}
         # Its own guard looks at what it would withdraw; a step stays withheld all the same.
         withheld = withheld_by(one for one in decision.refusals if one.guard is not Guard.WITHDRAWAL)
         full = make_full_load(
@@ -114,13 +116,13 @@ class FullLoader:
             if not refused and _names_what_is_left(full, allowance, work):
                 refused = _without_data(full, work)
                 continue
+            if self._rolls(full, refusal, work, report):
+                return
             if refusal is not None:
                 report.full_load = REFUSED
                 work.state = replace(work.state, full_wanted="")
                 if not (refusal.guard is Guard.BASELINE and allowance.only_changes):
                     report.refuse(refusal)  # who only allowed changes got what was asked for
-                return
-            if self._too_large(full, work, report):
                 return
             how = "adopted" if allowance.adopt is not None else "automatic"
             first = not work.state.baseline
@@ -138,6 +140,18 @@ class FullLoader:
             if first and answer.reaction is Reaction.APPLIED:
                 work.log.emit(events.BASELINE_KNOWN, how=how, records=len(full.records))
             return
+
+    def _rolls(self, full: FullLoadPlan, refusal: Refusal | None, work: Work, report: CycleReport) -> bool:
+        """It is known to be too large: bundles replace it. They take nobody off the maps, so only what would be wrong
+        in bundles, too, is in their way."""
+        if refusal is not None and refusal.guard in (Guard.FIRST_RUN, Guard.ADOPT_COUNT):
+            return False
+        if not self._too_large(full, work, report):
+            work.state = replace(work.state, too_large="")
+            return False
+        if refusal is not None and refusal.guard is not Guard.BASELINE:
+            report.refuse(refusal)
+        return True
 
     def suspended(self, work: Work) -> bool:
         """Two full loads in a row got no answer."""
@@ -165,11 +179,21 @@ class FullLoader:
         if self._limit is None and learned is None:
             return False
         size = self._publisher.full_size(full)
-        if (self._limit is None or size <= self._limit) and (learned is None or size < learned):
-            return False
+        if self._limit is not None and size > self._limit:
+            self._roll_instead(full, size, f"hubject.max_body allows {self._limit}", work, report)
+            return True
+        if learned is not None and size >= learned:
+            self._roll_instead(full, size, f"Hubject refused {learned} (413)", work, report)
+            return True
+        return False
+
+    def _roll_instead(
+        self, full: FullLoadPlan, size: int, limit: str, work: Work, report: CycleReport
+    ) -> None:
         work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
+        report.why = f"too large for one full load: {len(full.records)} records, {size} bytes; {limit}"
+        work.state = replace(work.state, too_large=report.why)
         self.roll(work, report)
-        return True
 
     def _react(self, full: FullLoadPlan, answer: Answer, work: Work, report: CycleReport) -> None:
         match answer.reaction:
@@ -178,10 +202,11 @@ class FullLoader:
                 work.acked += len(full.records)
             case Reaction.TOO_LARGE:
                 size = self._publisher.full_size(full)
-                work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
                 work.state = replace(work.state, full_limit=size)
-                self.roll(work, report)
+                self._roll_instead(full, size, "Hubject refused it (413)", work, report)
             case Reaction.REFUSED:
+                work.state = replace(work.state, full_without_refused=True)
+                report.why = f"Hubject refused it and named nobody: {answer.text}"
                 self.roll(work, report)  # nobody is named: bundle by bundle the records at fault are found
             case Reaction.IN_DOUBT:
                 report.full_load = FAILED

@@ -246,7 +246,8 @@ class Herald:
             return cleared(state, Guard.BASELINE.value)[0]
         state, due = noticed(state, Guard.BASELINE.value, "", now=now, every=DAY)
         if due:
-            work.log.emit(events.BASELINE_UNKNOWN, evses=sum(1 for row in work.rows.values() if row.held))
+            held = sum(1 for row in work.rows.values() if row.held)
+            work.log.emit(events.BASELINE_UNKNOWN, evses=held, why=state.too_large or None)
         return state
 
     def would_send(self, plan: Plan, work: Work) -> None:

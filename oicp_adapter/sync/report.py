@@ -54,7 +54,7 @@ class CycleReport:
     """What came of the full load: "" not asked for, applied, postponed, refused, rolling or failed."""
     full_records: int = 0
     why: str = ""
-    """What a postponed full load waits for."""
+    """What a postponed full load waits for, or why a rolling resync replaces it."""
     refusals: list[Refusal] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """(what was found in the source, fix); nothing that fails the cycle."""

@@ -53,7 +53,7 @@ class Resync:
             self._sync.cancel_full(
                 self._asked
             )  # who asked is told how it ended; it must not come later as a surprise
-        return ended(report)
+        return ended(report, adopting=self._allowance.adopt is not None)
 
 
 def kept_back(report: CycleReport, operator: str) -> Ended:
@@ -65,15 +65,18 @@ def kept_back(report: CycleReport, operator: str) -> Ended:
     return Ended(state=CommandState.REFUSED, exit_code=3, text=text)
 
 
-def ended(report: CycleReport) -> Ended:
-    """What a finished full cycle means to the person who asked for it."""
+def ended(report: CycleReport, *, adopting: bool = False) -> Ended:
+    """What a finished full cycle means to the person who asked for it. `adopting`: for one full load with N records."""
     code = report.exit_code
     lines = [f"{refusal.text}\n  fix: {refusal.hint}" for refusal in report.refusals]
     lines += [f"{text}\n  fix: {hint}" if hint else text for _, text, hint in report.failures]
     if report.full_load == APPLIED:
         lines.insert(0, f"full load applied: {report.full_records} records")
     elif report.full_load == ROLLING:
-        lines.insert(0, f"no full load: every EVSE is pushed again in bundles, {report.acked} records so far")
+        why = report.why or "two in a row got no answer"
+        done = f"every EVSE is pushed again in bundles, {report.acked} records so far"
+        code = worst_exit_code([code, 4]) if adopting else code  # bundles adopt nothing
+        lines.insert(0, f"no full load ({why}): {done}; what others left at Hubject stays there")
     elif report.full_load == POSTPONED:
         lines.insert(0, f"the full load still waits ({report.why}) and stays due")
         code = worst_exit_code([code, 4 if report.complete else SourceError.exit_code])

@@ -168,7 +168,7 @@ FULL_SUSPENDED = _error(
 )
 FULL_TOO_LARGE = _warning(
     "full.too_large",
-    "Hubject says the full load is too large (413); a rolling resync replaces it.",
+    "The full load is too large, for Hubject (413) or for `[hubject] max_body`; a rolling resync replaces it.",
     "Nothing: every EVSE is pushed again in bundles. EVSEs of others are not removed by it.",
 )
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import SourceRecord
-from tests.fakes.answers import refused
+from oicp_adapter.sync.facts import _baseline
+from oicp_adapter.sync.resync import Ended, Resync
+from tests.fakes.answers import TOO_LARGE, refused
 from tests.fakes.operator import Choices, Operator, wire
+
+DAY = 86_400.0
 
 
 def names(first: int, last: int) -> list[str]:
@@ -69,3 +74,99 @@ def test_after_a_distrusted_ledger_the_printed_command_adopts_beside_what_is_gon
     assert operator.delta(after=61).exit_code == 0
     assert operator.full(after=10, adopt=100).full_load == "applied"
     assert operator.holds() == fleet(1, 100, "Available")
+
+
+def test_one_held_evse_refused_without_a_name_costs_one_rolling_push_and_not_one_each_night() -> None:
+    # Every night the full load is refused, and the whole fleet is pushed again in bundles, because of one EVSE.
+    operator = Operator()
+    operator.published(fleet(1, 20))
+    operator.has({**fleet(1, 20), "E1": "CHARGING"})
+    operator.hub.script = [refused("018")]
+    operator.delta(after=10)
+    operator.hub.script = [refused("018")]
+    assert operator.full(after=10).full_load == "rolling"
+    operator.start()
+    operator.forget()
+    second = operator.full(after=DAY)
+    assert (second.full_load, second.full_records) == ("applied", 19)
+    assert operator.full(after=DAY).full_load == "applied"
+    assert not any(request.action.value == "update" for request in operator.hub.requests), "no rolling push"
+
+
+def test_the_guards_look_at_what_such_a_full_load_leaves_out() -> None:
+    # A fifth of the fleet is quarantined, and one unnamed refusal takes all of them off the map.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has({**fleet(1, 100), **fleet(1, 20, "CHARGING")})
+    operator.hub.no_data = {wire(name) for name in names(1, 20)}
+    operator.delta(after=10)
+    operator.hub.no_data = set()
+    operator.hub.script = [refused("018")]
+    assert operator.full(after=10).full_load == "rolling"
+    report = operator.full(after=10)
+    assert (report.full_load, [refusal.guard.value for refusal in report.refusals]) == (
+        "refused",
+        ["withdrawal"],
+    )
+    assert shown(operator) == 100
+
+
+def resync(operator: Operator, *, adopt: int | None) -> Ended:
+    ended = Resync(
+        operator.sync, Allowance(adopt=adopt), now=operator.clock.monotonic(), asked="resync #1"
+    ).step(operator.clock.monotonic())
+    assert ended is not None
+    return ended
+
+
+def test_a_fleet_too_large_for_one_full_load_is_told_so_and_pushed_in_bundles_each_night() -> None:
+    # "fix: resync --adopt 30" again and again to whoever has just done it; and no night does anything at all.
+    operator = Operator(Choices(baseline="", full_limit=1000))
+    operator.published(fleet(1, 30))
+    told = resync(operator, adopt=30)
+    assert told.exit_code == 4
+    assert "too large for one full load: 30 records, " in told.text
+    assert "hubject.max_body allows 1000" in told.text
+    assert "--adopt" not in told.text
+    operator.forget()
+    night = operator.full(after=DAY)
+    assert (night.full_load, night.exit_code) == ("rolling", 0)
+    assert sum(len(request.records) for request in operator.hub.requests) == 30
+    preview = operator.sync.preview()
+    assert preview.baseline is not None
+    assert "--adopt" not in preview.baseline.hint + _baseline(operator.state, automatic=False)
+    assert "too large for one full load" in _baseline(operator.state, automatic=False)
+
+
+def test_what_hubject_called_too_large_is_told_in_the_same_way() -> None:
+    # Nobody has set a limit: Hubject has.
+    operator = Operator(Choices(baseline=""))
+    operator.published(fleet(1, 30))
+    operator.hub.script = [TOO_LARGE]
+    assert "Hubject refused it (413)" in resync(operator, adopt=30).text
+    assert operator.full(after=DAY).full_load == "rolling"
+
+
+@pytest.mark.parametrize(("count", "code"), [(5, 0), (6, 4)])
+def test_when_more_than_five_were_to_go_and_none_got_through_that_is_no_success(
+    count: int, code: int
+) -> None:
+    # All of 273 are refused, cron sees exit 0, and nobody looks for a month.
+    operator = Operator()
+    operator.has(fleet(1, count))
+    operator.hub.no_data = {wire(name) for name in names(1, count)}
+    report = operator.delta()
+    assert report.exit_code == code
+    assert operator.delta(after=10).exit_code == 0, "told when it happened; after that they are quarantined"
+
+
+def test_one_that_got_through_or_was_not_there_any_more_is_a_success() -> None:
+    # A hundred stored chargers that Hubject never had are tried once, and the first run ends in an error.
+    operator = Operator(Choices(baseline=""))
+    operator.has(fleet(1, 20))
+    operator.hub.no_data = {wire(name) for name in names(1, 19)}
+    assert operator.delta().exit_code == 0
+    operator = Operator(Choices(baseline=""))
+    operator.has({**fleet(1, 10), **fleet(11, 20, "REMOVED")})
+    operator.delta()
+    assert operator.delta(after=10).exit_code == 0
