@@ -168,6 +168,20 @@ class Claims:
                     reason = f"it speaks for the whole station {station}, of which no record has an EvseID"
                     yield Rejected(evse_id="", reason=reason, origin=claim.record.origin, address=station)
 
+    def hear(self, times: Mapping[str, float]) -> None:
+        """Take in signs of life that are no times of the source: station, or EVSE without one → when."""
+        for who, at in times.items():
+            pulse = Pulse(newest=at)
+            if who in self.by_evse:
+                claims = self.by_evse[who]
+                claims[:] = [
+                    msgspec.structs.replace(claim, pulse=claim.pulse.with_(pulse) if claim.pulse else pulse)
+                    for claim in claims
+                ]
+            else:
+                before = self.pulses.get(who)
+                self.pulses[who] = before.with_(pulse) if before else pulse
+
     def _note_station(self, claim: Claim) -> None:
         if claim.pulse is not None:
             before = self.pulses.get(claim.station)

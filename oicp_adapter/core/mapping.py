@@ -14,6 +14,7 @@ from oicp_adapter.core.access import perhaps_private
 from oicp_adapter.core.aggregate import across_stations, at_station
 from oicp_adapter.core.claims import Claim, Claims, Scope
 from oicp_adapter.core.duplicates import LOSERS, settle
+from oicp_adapter.core.heard import Heard
 from oicp_adapter.core.identity import ambiguity, claimants
 from oicp_adapter.core.life_report import LifeReport
 from oicp_adapter.core.model import (
@@ -53,12 +54,14 @@ def map_fleet(
     *,
     now: float,
     previous: Mapping[str, tuple[ConnectorState, ...]] | None = None,
+    heard: Heard | None = None,
 ) -> MappedFleet:
-    """Map one read. `previous` are the connector states remembered from earlier reads, by EVSE key.
+    """Map one read. `previous` are the connector states remembered from earlier reads, by EVSE key; `heard` is what
+    this process has seen change between them, and takes this read in.
 
     Raises ConfigurationError if `rules.vocabulary` does not exist; never for what a record contains.
     """
-    return _mapped(records, rules, now=now, previous=previous or {}, explained=None)
+    return _mapped(records, rules, now=now, previous=previous or {}, heard=heard, explained=None)
 
 
 def explain_fleet(
@@ -66,7 +69,7 @@ def explain_fleet(
 ) -> tuple[MappedFleet, dict[str, Explanation]]:
     """As `map_fleet`, and why each EVSE (by key) came out so: for a person who tries something."""
     explained: dict[str, Explanation] = {}
-    return _mapped(records, rules, now=now, previous={}, explained=explained), explained
+    return _mapped(records, rules, now=now, previous={}, heard=None, explained=explained), explained
 
 
 def _mapped(
@@ -75,12 +78,15 @@ def _mapped(
     *,
     now: float,
     previous: Mapping[str, tuple[ConnectorState, ...]],
+    heard: Heard | None,
     explained: dict[str, Explanation] | None,
 ) -> MappedFleet:
     life = SignsOfLife(rules, now=now)
     claims = Claims(rules, life=life, previous=previous)
     for record in records:
         claims.add(record)
+    if heard is not None:
+        claims.hear(heard.times(claims.by_evse, now=now))
     published = _published_as(rules.reserved)
     desired: dict[str, Desired] = {}
     told = LifeReport(life)

@@ -12,6 +12,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.guards import GuardPolicy
+from oicp_adapter.core.heard import Heard
 from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
@@ -152,11 +153,12 @@ def fleet_text(array: bytes, *, operator: OperatorSettings | None = None) -> Sou
 def mapper_of(operator: OperatorSettings) -> Mapper:
     """How the operator's records become statuses."""
     rules = operator.mapping_rules
+    heard = Heard(rules)
 
     def mapper(
         records: list[SourceRecord], now: float, previous: Mapping[str, tuple[ConnectorState, ...]]
     ) -> MappedFleet:
-        return map_fleet(records, rules, now=now, previous=previous)
+        return map_fleet(records, rules, now=now, previous=previous, heard=heard)
 
     return mapper
 
