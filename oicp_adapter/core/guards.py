@@ -138,6 +138,8 @@ def withdrawal_guard(
     planned again after a lost answer. Not so once it was acknowledged: it can only be planned again because a request
     in doubt may have brought it back.
     """
+    if not planned:
+        return None
     in_account = [row for row in rows if row.withdrawn_at is not None and now - row.withdrawn_at < WEEK]
     account = {row.key for row in in_account}
     passed = {row.key for row in in_account if row.status not in (None, EvseStatus.EVSE_NOT_FOUND)}

@@ -48,6 +48,8 @@ def mass_guard(
     Those in doubt wait, too: in parts they would all pass. What a request in doubt was to turn has passed already.
     """
     waiting = [row for row in rows if is_step(row, row.desired)]
+    if not waiting:
+        return Steps()
     over = {row.key for row in waiting if _believed(row, policy, now=now)}
     uncounted = over | {row.key for row in waiting if _passed(row) and row.turned_at == UNCOUNTED}
     fresh = [row for row in waiting if row.key not in over and not _passed(row)]
@@ -57,10 +59,12 @@ def mass_guard(
         if row.key in over and row.cause is Cause.UNMAPPED and row.withheld == Guard.MASS_UNKNOWN
     )
     passing = Steps(uncounted=frozenset(uncounted), believed=believed)
+    if not fresh:
+        return passing
     keys = {row.key for row in fresh}
     earlier = sum(1 for row in rows if row.key not in keys and _counts(row, now=now))
     total, fleet = earlier + len(fresh), published(rows)
-    if not fresh or total <= policy.mass_count or total <= policy.mass_share * fleet:
+    if total <= policy.mass_count or total <= policy.mass_share * fleet:
         return passing
     if allowed is not None and len(fresh) <= allowed:
         return msgspec.structs.replace(passing, uncounted=passing.uncounted | keys, by_leave=frozenset(keys))

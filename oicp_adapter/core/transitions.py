@@ -235,6 +235,24 @@ def distrusted_state(state: OperatorState) -> OperatorState:
     )
 
 
+def _says_the_same(row: EvseRow, desired: Desired) -> bool:
+    """The usual case, kept fast: a wanted EVSE, plainly reported, as before."""
+    return (
+        row.value == desired.value
+        and row.rule == desired.rule
+        and row.source_id == desired.wire_id
+        and row.desired is desired.status
+        and row.wanted
+        and row.cause is desired.cause is Cause.REPORTED
+        and row.unread_since is None
+        and row.turned_at is None
+        and row.fallback is desired.fallback
+        and row.flaw is Flaw.NONE
+        and not desired.ambiguous
+        and row.connectors == desired.connectors
+    )
+
+
 def observed(
     row: EvseRow | None,
     desired: Desired,
@@ -249,6 +267,8 @@ def observed(
     `absent`: an EVSE never seen before is known not to be at Hubject (the baseline is known).
     `full_doubt_since`: an unanswered full load may still be applied, and delete what was not in it and turns up now.
     """
+    if row is not None and _says_the_same(row, desired):
+        return row
     shows = desired.status not in (None, EvseStatus.EVSE_NOT_FOUND)
     turns_up = shows and not (row is not None and row.wanted)
     if row is None:

@@ -80,6 +80,8 @@ def unusable_guard(
 ) -> Refusal | None:
     """Withhold the removal of EVSEs whose records are unusable, or that went missing with `strangers`."""
     removals = [change for change in plan.withdrawals if change.removal]
+    if not removals:
+        return None
     keys = [change.key for change in removals if rows[change.key].flaw is Flaw.UNUSABLE]
     if not _few(state, rows.values(), strangers):
         keys += [change.key for change in _perhaps(removals, rows, state)]

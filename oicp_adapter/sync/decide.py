@@ -104,7 +104,7 @@ class Decider:
             state,
             self.guards,
             now=now,
-            remain=remaining(values, leaving),
+            remain=remaining(values, leaving) if leaving else 0,
             allowance=allowance,
             operator=self.operator,
         )

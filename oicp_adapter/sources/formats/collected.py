@@ -13,7 +13,7 @@ import msgspec
 
 from oicp_adapter.core.columns import COLUMNS, EMPTY_VALUES, INVERTED, with_role
 from oicp_adapter.core.model import Columns, Role, SourceRead, SourceRecord
-from oicp_adapter.core.text import harmless, one_line
+from oicp_adapter.core.text import VALUE, harmless, one_line
 from oicp_adapter.errors import ConfigurationError, SourceError
 from oicp_adapter.sources.formats.times import TimeForms
 from oicp_adapter.sources.formats.values import BadValue, Value, cleaned, shown, to_text
@@ -93,6 +93,9 @@ class Collected:
     def _text(self, name: str, value: Value) -> str | None:
         if not isinstance(value, str):
             return to_text(value)
+        bare = value.strip()
+        if self._longest_empty < len(bare) <= VALUE and bare.isprintable():
+            return bare  # the usual id, kept fast
         known = self._known[name]
         text = known.get(value, "")  # "" is no text that is ever read
         if text == "":
