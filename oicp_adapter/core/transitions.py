@@ -247,8 +247,7 @@ def _says_the_same(row: EvseRow, desired: Desired) -> bool:
         and row.unread_since is None
         and row.turned_at is None
         and row.fallback is desired.fallback
-        and row.flaw is Flaw.NONE
-        and not desired.ambiguous
+        and row.flaw is desired.flaw is Flaw.NONE
         and row.connectors == desired.connectors
     )
 

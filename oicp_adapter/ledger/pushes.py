@@ -46,6 +46,8 @@ class SqlitePushes(Scope):
             )
             codec.upsert(connection, rows, operator_id)
             connection.execute("UPDATE operator SET last_push = ? WHERE id = ?", (push_id, operator_id))
+            revision = self._revised(connection)
+        self._kept.written(revision, rows, ())
         self._mark.note(push_id)
         return push_id
 

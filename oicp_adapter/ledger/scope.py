@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from oicp_adapter.ledger.database import Database
+from oicp_adapter.ledger.kept import KeptRows
 from oicp_adapter.ledger.mark import Mark
 
 
@@ -18,6 +19,7 @@ class Scope:
         self._database = database
         self._name = (base_url.rstrip("/"), operator)
         self._known: int | None = None
+        self._kept = KeptRows()
         self._mark = Mark(database.path, operator=operator, base_url=self._name[0])
         with database.reading() as connection:
             found = self._id(connection)
@@ -26,6 +28,13 @@ class Scope:
                 connection.execute(
                     "INSERT OR IGNORE INTO operator (base_url, operator) VALUES (?, ?)", self._name
                 )
+
+    def _revised(self, connection: sqlite3.Connection) -> int:
+        """Count a writing of the operator's rows or state, inside its transaction; returns its number."""
+        operator_id = self._id(connection)
+        connection.execute("UPDATE operator SET revision = revision + 1 WHERE id = ?", (operator_id,))
+        sql = "SELECT revision FROM operator WHERE id = ?"
+        return int((connection.execute(sql, (operator_id,)).fetchone() or (-1,))[0])
 
     def _id(self, connection: sqlite3.Connection) -> int:
         """The operator's number; 0, which no row has, for a reader that came before the first writer."""

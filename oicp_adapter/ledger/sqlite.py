@@ -43,13 +43,16 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
         with self._database.reading() as connection:
             operator_id = self._id(connection)
             found = connection.execute(
-                "SELECT state, last_push FROM operator WHERE id = ?", (operator_id,)
+                "SELECT state, last_push, revision FROM operator WHERE id = ?", (operator_id,)
             ).fetchone()
             return Picture(
                 gone_back=found is not None and 0 < found[1] < mark.push,
                 lost=mark.push > 0 and (found is None or found[1] == 0),
                 peak=mark.peak,
-                rows=codec.decoded(connection.execute(codec.SELECT, (operator_id,))),
+                rows=self._kept.at(
+                    found[2] if found else 0,
+                    lambda: codec.decoded(connection.execute(codec.SELECT, (operator_id,))),
+                ),
                 state=codec.decoded_state(found[0]) if found else OperatorState(),
                 open_pushes=self._open_pushes(connection),
             )
@@ -68,18 +71,20 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
 
     def save(self, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()) -> None:
         """Store changed rows and the operator's state, drop the forgotten keys."""
-        changed = sorted(rows, key=attrgetter("key"))
+        changed, gone = sorted(rows, key=attrgetter("key")), list(forget)
         with self._database.writing() as connection:
-            self._store(connection, changed, state, forget)
+            revision = self._store(connection, changed, state, gone)
+        self._kept.written(revision, changed, gone)
 
     def finish(
         self, push: PushRow, rows: Iterable[EvseRow], state: OperatorState, *, forget: Iterable[str] = ()
     ) -> None:
         """Close a push with its outcome and store exactly what it changed. Raises LedgerError if it is not open."""
-        changed = sorted(rows, key=attrgetter("key"))
+        changed, gone = sorted(rows, key=attrgetter("key")), list(forget)
         with self._database.writing() as connection:
             self._finish(connection, push)
-            self._store(connection, changed, state, forget)
+            revision = self._store(connection, changed, state, gone)
+        self._kept.written(revision, changed, gone)
 
     def interrupted(
         self, pushes: Iterable[OpenPush], rows: Iterable[EvseRow], state: OperatorState, *, now: float
@@ -92,16 +97,18 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
         with self._database.writing() as connection:
             for push in closed:
                 self._finish(connection, push)
-            self._store(connection, changed, state, ())
+            revision = self._store(connection, changed, state, ())
+        self._kept.written(revision, changed, ())
 
     def _store(
         self, connection: sqlite3.Connection, rows: list[EvseRow], state: OperatorState, forget: Iterable[str]
-    ) -> None:
+    ) -> int:
         operator_id = self._id(connection)
         codec.upsert(connection, rows, operator_id)
         gone = ((operator_id, key) for key in forget)
         connection.executemany("DELETE FROM evse WHERE operator_id = ? AND key = ?", gone)
         connection.execute("UPDATE operator SET state = ? WHERE id = ?", (codec.to_json(state), operator_id))
+        return self._revised(connection)
 
     def forget(self, entry: AuditEntry) -> int:
         """Forget every EVSE and what is remembered beside them; the history stays. Returns how many there were. Should
@@ -110,6 +117,7 @@ class SqliteLedger(SqlitePushes, SqliteRejections, SqliteInbox, SqliteJobs, Sqli
             operator_id = self._id(connection)
             count = connection.execute("DELETE FROM evse WHERE operator_id = ?", (operator_id,)).rowcount
             self._store(connection, [], OperatorState(), ())
+        self._kept.drop()
         self.note(entry)
         return count
 

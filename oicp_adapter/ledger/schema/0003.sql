@@ -10,3 +10,5 @@ ALTER TABLE evse ADD COLUMN unread_since REAL;
 ALTER TABLE evse ADD COLUMN said_at REAL;
 -- What is wrong with its records in the source ("ambiguous", "unusable"); "": nothing.
 ALTER TABLE evse ADD COLUMN flaw TEXT NOT NULL DEFAULT '';
+-- Counts the writings of the operator's EVSEs and state: equal means that nothing was written in between.
+ALTER TABLE operator ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
