@@ -307,6 +307,6 @@ def _trouble(state: OperatorState, *, now: float) -> str | None:
         return None
     since, again = time_text(trouble.since), f"next try {time_text(trouble.next_try)}"
     if trouble.next_try <= now:  # Hubject is not asked whether it is well again: a push will tell
-        again = f"last tried {time_text(trouble.tried_at)}, next with the next change"
+        again = f"last tried {time_text(trouble.tried_at)}, next with the next push"
     fix = f"; fix: {trouble.hint}" if trouble.hint else ""
     return f"{trouble.text} (since {since}, {trouble.failures} failures, {again}){fix}"

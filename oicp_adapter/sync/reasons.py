@@ -102,10 +102,12 @@ def unrecorded(
     `last_push`: when the last push began. `push_takes`: seconds until one is given up.
     """
     cycles = [job for job in jobs if job.job in CYCLES]
-    last = max(cycles, key=lambda job: job.started_at or 0.0, default=None)
+    # What began later than now did so by a clock that was put back since: it says nothing about the last cycle.
+    begun = [job for job in cycles if (job.started_at or 0.0) <= now]
+    last = max(begun, key=lambda job: job.started_at or 0.0, default=None)
     began = None if last is None else last.started_at
     read_at = max(state.last_read_at or 0.0, state.source_failing_since or 0.0)
-    if last is not None and began is not None and last.failures and not last.summary and began <= now:
+    if last is not None and began is not None and last.failures and not last.summary:
         # Without a summary it did not come to its end: what it had recorded by then is not the whole of it.
         failed_at = max(began, last.failed_at or 0.0)
         if read_at < failed_at:
@@ -113,7 +115,7 @@ def unrecorded(
     due = min((job.next_run_at for job in cycles if job.next_run_at is not None), default=None)
     if not running or due is None:
         return None
-    ended = max((max(job.succeeded_at or 0.0, job.failed_at or 0.0) for job in cycles), default=0.0)
+    ended = max((at for job in cycles for at in _ends(job) if at <= now), default=0.0)
     if last_push is not None and ended < last_push <= now <= last_push + push_takes + SLACK:
         return None
     if now - due <= SLACK + 2 * _reading(cycles):
@@ -122,6 +124,10 @@ def unrecorded(
         f"no cycle has been recorded since {time_text(state.last_read_at) or 'ever'}, though one was due at "
         f"{time_text(due)}: see the log (`ledger.failed`, `job.failed`)"
     )
+
+
+def _ends(job: JobRecord) -> tuple[float, ...]:
+    return tuple(at for at in (job.succeeded_at, job.failed_at) if at is not None)
 
 
 def _reading(cycles: Iterable[JobRecord]) -> float:

@@ -225,6 +225,24 @@ def test_a_cycle_that_is_at_work_records_what_it_does(
     assert (found is None) == (expected is None)
 
 
+def test_a_job_of_a_clock_that_was_put_back_hides_no_cycle_that_failed() -> None:
+    # A clock two days ahead wrote the full load's record. Then it was put right, the disk was full, and for two days
+    # `status` had nothing to say of it.
+    ahead = JobRecord(job="full", started_at=T0 + 172_800, succeeded_at=T0 + 172_801, next_run_at=T0 + 9000)
+    failed = JobRecord(
+        job="delta",
+        started_at=T0 - 5,
+        failed_at=T0 - 4,
+        next_run_at=T0 + 5,
+        failures=1,
+        error="the disk is full",
+    )
+    state = OperatorState(last_read_at=T0 - 60)
+    assert "the disk is full" in (facts(state=state, jobs=[ahead, failed], holder="run").unrecorded or "")
+    busy = JobRecord(job="delta", started_at=T0 - 60, succeeded_at=T0 - 59, next_run_at=T0 - 50)
+    assert facts(state=state, jobs=[ahead, busy], holder="run", last_push=T0 - 20).unrecorded is None
+
+
 def test_what_a_guard_withholds_does_not_wait_for_hubject() -> None:
     # A guard has withheld one since eight, the outage began at nine: it was told as an outage since eight.
     old = row("E1", desired=EvseStatus.UNKNOWN, changed_at=T0 - 3600, withheld="mass_unknown")
@@ -253,7 +271,7 @@ def test_a_hubject_that_nobody_had_to_ask_again_is_not_said_to_be_tried_soon() -
         tried_at=T0 - 70,
     )
     assert facts(row("E1"), state=OperatorState(trouble=trouble)).hubject == (
-        "no (since 2026-11-20T16:33:37Z, 2 failures, last tried 2026-11-20T16:34:06Z, next with the next change)"
+        "no (since 2026-11-20T16:33:37Z, 2 failures, last tried 2026-11-20T16:34:06Z, next with the next push)"
     )
 
 
