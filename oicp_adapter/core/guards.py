@@ -149,16 +149,17 @@ def withdrawal_guard(
     earlier = len(account - fresh)
     total = earlier + len(fresh)
     # Before the first acknowledgement the fleet to compare with is what the source has, for all we know at Hubject.
-    # What Hubject has refused is none of it, unless it is to leave.
+    # After it, what Hubject has not taken is none of it, unless it is to leave.
+    known = accepted(rows)
     perhaps = sum(
         1
         for row in rows
         if row.may_be_shown
         and not (_accepted(row) or _only_called_gone(row))
-        and (row.quarantine is None or row.key in fresh)
+        and (not known or row.key in fresh)
     )
-    base = max(grown(state, accepted(rows) + perhaps, now=now).largest.values())
-    nothing_left = remain == 0 and published(rows) > 0
+    base = max(grown(state, known + perhaps, now=now).largest.values())
+    nothing_left = remain == 0 and (published(rows) > 0 or bool(state.by_hand))
     empties = nothing_left or (total > 1 and total > HALF * base)
     if remain == 0 and allowance.adopt == 0 and allowance.empties_the_map:
         return None
@@ -186,9 +187,13 @@ def withdrawal_guard(
     )
 
 
-def remaining(rows: Iterable[EvseRow], planned: Container[str]) -> int:
-    """How many EVSEs Hubject is believed to show once the planned withdrawals are done."""
-    return sum(1 for row in rows if row.held and row.key not in planned)
+def remaining(rows: Collection[EvseRow], planned: Container[str]) -> int:
+    """How many EVSEs Hubject is known to show once the planned withdrawals are done.
+
+    What was only sent may be refused: it counts where nothing was ever acknowledged.
+    """
+    sent = not any(map(_accepted, rows))
+    return sum(1 for row in rows if (_accepted(row) or (sent and row.held)) and row.key not in planned)
 
 
 def leave(count: int, *, empties: bool, operator: str) -> str:
@@ -270,7 +275,7 @@ def untried(
     shown = sum(1 for row in rows.values() if row.wanted)
     limit = max(1.0, shown)
     if state.by_hand:
-        limit = min(limit, max(policy.withdrawal_count, policy.withdrawal_share * (shown + len(tries))))
+        limit = min(shown, max(policy.withdrawal_count, policy.withdrawal_share * (shown + len(tries))))
     return tries if len(tries) > limit else ()
 
 

@@ -469,6 +469,52 @@ def test_evses_that_hubject_never_took_do_not_make_the_fleet_larger(baseline: st
     assert "12 of 20" in report.refusals[0].text
 
 
+def test_an_evse_that_was_only_sent_does_not_stand_for_the_one_that_leaves() -> None:
+    # The only charger gets another id, which has no EVSE data; the first answer about it is lost, and the old one
+    # leaves because one would remain.
+    operator = Operator()
+    operator.published({"E1": "AVAILABLE"})
+    operator.hub.no_data = {wire("E2")}
+    operator.has({"E2": "AVAILABLE"})
+    operator.hub.script = [IN_DOUBT]
+    for _ in range(4):
+        report = operator.delta(after=61)
+    assert ([refusal.guard.value for refusal in report.refusals], operator.holds()) == (
+        ["withdrawal"],
+        {"E1": "Available"},
+    )
+
+
+def test_new_evses_in_the_export_do_not_raise_the_limit_before_hubject_has_taken_them() -> None:
+    # An export swaps seven chargers for sixty that nobody has registered: "7 of 120" leave, which would be 7 of 60.
+    operator = Operator()
+    operator.ledger.save((), replace(operator.state, baseline=""))
+    operator.published(fleet(1, 60))
+    operator.hub.no_data = {wire(f"EX{number}") for number in range(60)}
+    operator.has(fleet(8, 60))
+    operator.delta(after=10)
+    operator.has({**fleet(8, 60), **dict.fromkeys((f"EX{number}" for number in range(60)), "AVAILABLE")})
+    for _ in range(3):
+        operator.delta(after=1000)
+    assert shown(operator) == 60
+
+
+def test_after_a_lost_ledger_that_has_taken_nothing_yet_nothing_leaves() -> None:
+    # A new ledger that has only seen an unreadable export: what goes missing then was never acknowledged, and is "5 of
+    # 25", though the other twenty may never have been at Hubject.
+    operator = Operator()
+    operator.published(fleet(1, 5))
+    operator.loses_its_ledger(mark=operator.ledger.mark)
+    operator.has(fleet(1, 25, "FREE"))
+    operator.delta(after=10)
+    operator.has(fleet(6, 25, "FREE"))
+    for _ in range(3):
+        operator.delta(after=1000)
+    assert shown(operator) == 5
+    operator.has(fleet(1, 5))
+    assert operator.delta(after=1000).exit_code == 0
+
+
 def test_a_fleet_that_was_only_sent_is_not_the_measure_of_the_nights() -> None:
     # The first request gets no answer, most of it turns out to have no EVSE data, and for 90 days each night is
     # refused as "fewer than half of the 120 that were published", which they never were.

@@ -488,6 +488,7 @@ def test_on_a_first_run_the_removed_are_compared_with_the_fleet_the_source_has()
         (5, 10, LOST, True),
         (6, 10, LOST, False),
         (3, 2, LOST, False),
+        (1, 0, LOST, False),
         (11, 89, DISTRUSTED, False),
     ],
 )
