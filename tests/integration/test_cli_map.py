@@ -248,3 +248,35 @@ def test_a_register_as_a_spreadsheet_exports_it_is_read_by_the_settings(tmp_path
     result = run("--file", "one.csv", "--config", str(config))
     assert result.exit_code == 5
     assert "28.11.2026" in result.stderr
+
+
+def test_the_configuration_in_the_working_directory_counts(tmp_path: Path) -> None:
+    # A person sets an override, tries it, and is shown the table as delivered.
+    (tmp_path / "config").mkdir()
+    file = tmp_path / "config" / "adapter.toml"
+    file.write_text(CONFIGURATION, encoding="utf-8")
+    assert outcome("Preparing")["rule"] == "override Preparing"
+    assert outcome("PREPARING")["rule"] == "override Preparing", "in any spelling"
+    file.write_text("not TOML", encoding="utf-8")
+    result = run("Preparing", "--vocabulary", "ocpp1.6")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "Preparing → Occupied")
+    assert "as delivered, because" in result.stderr
+    assert run("Preparing").exit_code == 2
+
+
+def test_the_tables_that_map_prints_are_whole_and_can_be_copied(config: str, tmp_path: Path) -> None:
+    # Words of two columns, one of them with an override already: pasted, they load, and nothing is lost.
+    fleet = tmp_path / "export.csv"
+    fleet.write_text(
+        "evse_id,State,connection\nDE*ABC*E1,Frei,ja\nDE*ABC*E2,Besetzt,nein\nDE*ABC*E3,Preparing,ja\n"
+    )
+    said = run("--file", str(fleet), "--config", config).stdout
+    lines = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    begins = next(number for number, line in enumerate(lines) if line.startswith("[operators.one.mapping"))
+    assert 'Preparing = "Available"' in lines
+    text = CONFIGURATION.replace('mapping.overrides = { Preparing = "Available" }\n', "").replace(
+        "mapping.rules.weak =", "#"
+    )
+    Path(config).write_text(text + "\n".join(lines[begins:]) + "\n", encoding="utf-8")
+    found = told("--file", str(fleet), "--config", config)
+    assert found["unmapped"] == []
