@@ -21,6 +21,7 @@ from oicp_adapter.core.guards import (
 from oicp_adapter.core.high_water import approved
 from oicp_adapter.core.notices import cleared, noticed
 from oicp_adapter.core.plan import FullLoadPlan, make_full_load, of_writing
+from oicp_adapter.core.records import OperatorState
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.codes import NO_EVSE_DATA
 from oicp_adapter.sync.decide import Decider, Decision, withheld_by
@@ -75,7 +76,9 @@ class FullLoader:
         for refusal in decision.refusals:
             if refusal.guard is Guard.FIRST_RUN:
                 return full, refusal
-        state, operator = work.state, self._decider.operator
+        # What was too large may fit now, and nobody should find out by a command that cannot work.
+        state = replace(work.state, too_large=self._excess(full, work.state))
+        operator = self._decider.operator
         said_no = baseline_guard(
             full, state, allowance=allowance, automatic=self.automatic_baseline, operator=operator
         ) or withdrawal_guard(
@@ -174,25 +177,31 @@ class FullLoader:
             work.log.emit(events.FULL_POSTPONED, why=why, wanted=wanted)
 
     def _too_large(self, full: FullLoadPlan, work: Work, report: CycleReport) -> bool:
-        """Larger than the setting allows, or not smaller than what Hubject refused as too large."""
-        learned = work.state.full_limit
-        if self._limit is None and learned is None:
+        """It would be larger than it may be, and a rolling resync replaces it."""
+        excess = self._excess(full, work.state)
+        if not excess:
             return False
+        self._roll_instead(full, excess, work, report)
+        return True
+
+    def _excess(self, full: FullLoadPlan, state: OperatorState) -> str:
+        """Why no such full load goes out: larger than the setting allows, or not smaller than what Hubject refused as
+        too large; "" if it may."""
+        learned = state.full_limit
+        if self._limit is None and learned is None:
+            return ""
         size = self._publisher.full_size(full)
         if self._limit is not None and size > self._limit:
-            self._roll_instead(full, size, f"hubject.max_body allows {self._limit}", work, report)
-            return True
+            return _excess_text(full, size, f"hubject.max_body allows {self._limit}")
         if learned is not None and size >= learned:
-            self._roll_instead(full, size, f"Hubject refused {learned} (413)", work, report)
-            return True
-        return False
+            return _excess_text(full, size, f"Hubject refused {learned} (413)")
+        return ""
 
-    def _roll_instead(
-        self, full: FullLoadPlan, size: int, limit: str, work: Work, report: CycleReport
-    ) -> None:
+    def _roll_instead(self, full: FullLoadPlan, excess: str, work: Work, report: CycleReport) -> None:
+        size = self._publisher.full_size(full)
         work.log.emit(events.FULL_TOO_LARGE, records=len(full.records), bytes=size)
-        report.why = f"too large for one full load: {len(full.records)} records, {size} bytes; {limit}"
-        work.state = replace(work.state, too_large=report.why)
+        report.why = excess
+        work.state = replace(work.state, too_large=excess)
         self.roll(work, report)
 
     def _react(self, full: FullLoadPlan, answer: Answer, work: Work, report: CycleReport) -> None:
@@ -203,7 +212,7 @@ class FullLoader:
             case Reaction.TOO_LARGE:
                 size = self._publisher.full_size(full)
                 work.state = replace(work.state, full_limit=size)
-                self._roll_instead(full, size, "Hubject refused it (413)", work, report)
+                self._roll_instead(full, _excess_text(full, size, "Hubject refused it (413)"), work, report)
             case Reaction.REFUSED:
                 work.state = replace(work.state, full_without_refused=True)
                 report.why = f"Hubject refused it and named nobody: {answer.text}"
@@ -222,6 +231,10 @@ class FullLoader:
             case _:  # not applied, and worth trying again: it stays due
                 report.full_load = FAILED
                 work.stopped_by = answer
+
+
+def _excess_text(full: FullLoadPlan, size: int, limit: str) -> str:
+    return f"too large for one full load: {len(full.records)} records, {size} bytes; {limit}"
 
 
 def _at_fault(full: FullLoadPlan, answer: Answer) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import SourceRecord
@@ -136,6 +137,22 @@ def test_a_fleet_too_large_for_one_full_load_is_told_so_and_pushed_in_bundles_ea
     assert preview.baseline is not None
     assert "--adopt" not in preview.baseline.hint + _baseline(operator.state, automatic=False)
     assert "too large for one full load" in _baseline(operator.state, automatic=False)
+
+
+def test_whether_it_is_too_large_is_asked_of_the_limit_of_now() -> None:
+    # max_body is raised as the text wanted, and the dry run goes on: "fix: nothing, max_body allows 1000". Or it is too
+    # small from the start, and the dry run advises an --adopt that cannot work.
+    operator = Operator(Choices(baseline="", full_limit=1000))
+    operator.published(fleet(1, 30))
+    before = operator.sync.preview().baseline
+    assert before is not None
+    assert "hubject.max_body allows 1000" in before.hint
+    resync(operator, adopt=30)
+    operator.choices = replace(operator.choices, full_limit=None)
+    operator.start()
+    after = operator.sync.preview().baseline
+    assert after is not None
+    assert "--adopt 30" in after.hint
 
 
 def test_what_hubject_called_too_large_is_told_in_the_same_way() -> None:
