@@ -328,6 +328,8 @@ class ColumnWords:
         self.column = column
         own = {word: meaning_of(text) for word, text in rules.words.get(column, {}).items()}
         table = vocabulary.words_of(column)
+        if not table and column in rules.configured:
+            own = {**_as_objections(rules.overrides), **own}
         self.words = Words(table, own, any_case=True)
         self._name = vocabulary.name
         self._own = own
@@ -392,6 +394,13 @@ class ColumnWords:
             rule = self._table[known]
         meaning = own or (rule.meaning if rule else None)
         return (meaning, rule) if plain == word else (_opposite(meaning), rule)
+
+
+def _as_objections(overrides: Mapping[str, Target]) -> dict[str, Target | Meaning]:
+    """The operator's words for the status, said in another column that has none of its own: they may take an EVSE from
+    drivers, and never give it to them."""
+    free = Target.AVAILABLE
+    return {word: Meaning.NOTHING if target is free else target for word, target in overrides.items() if word}
 
 
 _OPPOSITES: Mapping[object, Target | Meaning] = {

@@ -93,7 +93,10 @@ def _wordless_columns(operators: Mapping[str, Mapping[str, Any]]) -> Iterator[Pr
     """A column that is read although nobody knows a word of it would make every EVSE Unknown, or be ignored."""
     for key, operator in operators.items():
         source = _table(operator, "source")
-        fields, words = _table(source, "fields"), _table(_table(operator, "mapping"), "words")
+        mapping = _table(operator, "mapping")
+        fields, words = _table(source, "fields"), _table(mapping, "words")
+        if _table(mapping, "overrides"):
+            continue  # these are its words then
         spoken = {source.get("vocabulary")} if "vocabulary" not in fields else set(vocabulary_names())
         known = [load_vocabulary(name) for name in vocabulary_names() if name in spoken]
         if not known:

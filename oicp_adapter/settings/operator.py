@@ -66,7 +66,8 @@ class SourceSettings(Table):
     """Renames: `status = "ChargerState"`. JSON members may be dotted paths. Other fields are looked for under our own
     names, in any case, with or without blanks, `_` and `-`; all of them stand at the top of docs/configuration.md.
     `""` leaves a field unread. `connection = "!inactive"` turns a flag round: `connection` and `charging` may stand
-    there the other way. A column with words needs to have some, in the vocabulary or in `mapping.words`."""
+    there the other way. A column with words needs to have some, in the vocabulary or in `mapping.words`; else
+    `mapping.overrides` are its words, and a word for Available says nothing there."""
     records: Annotated[str, Field(min_length=1)] | None = None
     """Where the records of a JSON document are, as a JMESPath expression: `"stations[].outlets[]"`. A field may then
     begin with `^`, for what the record lies in: `station_id = "^.id"`. Default: an array at the top, or under `evses`,

@@ -13,6 +13,7 @@ from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import Cause, EvseStatus, SourceRecord
 from oicp_adapter.core.vocabulary import (
     OTHER_STATES,
+    Target,
     load_vocabulary,
     read_vocabulary,
     vocabulary_called,
@@ -150,3 +151,34 @@ def test_a_word_that_is_not_known_never_leads_to_available(word: str, column: st
         return
     assert (desired.status, desired.cause) == (EvseStatus.UNKNOWN, Cause.UNMAPPED)
     assert desired.fallback is not EvseStatus.AVAILABLE or column != "status"
+
+
+@pytest.mark.parametrize(
+    ("status", "column", "expected", "rule"),
+    [
+        ("libre", "marche", EvseStatus.AVAILABLE, "override libre"),
+        ("libre", "panne", EvseStatus.OUT_OF_SERVICE, "words station_status panne"),
+        ("panne", "libre", EvseStatus.OUT_OF_SERVICE, "override panne"),
+        ("libre", "autre", EvseStatus.UNKNOWN, "unmapped station_status autre"),
+        ("occupe", None, EvseStatus.OCCUPIED, "override occupe"),
+    ],
+)
+def test_where_a_column_has_no_words_of_its_own_the_overrides_are_objections(
+    status: str, column: str | None, expected: EvseStatus, rule: str
+) -> None:
+    # A charger that its own column calls broken is free because only `status` was asked.
+    overrides = {
+        "libre": Target.AVAILABLE,
+        "marche": Target.AVAILABLE,
+        "occupe": Target.OCCUPIED,
+        "panne": Target.OUT_OF_SERVICE,
+    }
+    rules = MappingRules(
+        vocabulary="oicp",
+        prefixes=(parse_prefix("FR*ABC"),),
+        overrides=overrides,
+        configured=("station_status",),
+    )
+    record = SourceRecord(evse_id="FR*ABC*E1", status=status, station_status=column)
+    (found,) = map_fleet([record], rules, now=NOW).desired.values()
+    assert (found.status, found.rule) == (expected, rule)
