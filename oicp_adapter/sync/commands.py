@@ -64,10 +64,17 @@ class Retry:
             what = "nothing is quarantined" if self._key is None else "this EVSE is not quarantined"
             text = f"{what} by Hubject; what validation refused, the source must correct"
             return Ended(state=CommandState.DONE, exit_code=0, text=text)
-        report = self._sync.reconcile()
+        report = self._sync.retry(due)
         if report.nothing_sent:
             return kept_back(report, self._sync.operator)
-        return _ended(report, f"{due} tried again; {report.quarantined} EVSEs are quarantined now")
+        said = [f"{report.accepted} of {len(due)} accepted"]
+        said += [f"{report.refused_again} refused again"] if report.refused_again else []
+        unsent = len(due) - report.accepted - report.refused_again
+        said += [f"{unsent} not settled"] if unsent else []
+        ended = _ended(report, f"{', '.join(said)}; {report.quarantined} EVSEs are quarantined now")
+        if report.accepted or ended.exit_code:
+            return ended
+        return Ended(state=CommandState.FAILED, exit_code=4, text=ended.text)
 
 
 class Distrust:

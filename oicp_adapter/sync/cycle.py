@@ -144,14 +144,18 @@ class OperatorSync:
         """Delta, and: retry due quarantine, re-assert, count what should not have been there to push."""
         return self._cycle(Order(job="reconcile", mode=Mode.RECONCILE))
 
+    def retry(self, keys: frozenset[str]) -> CycleReport:
+        """Reconcile, those first: a person waits for them. Their time must have come, see `hasten`."""
+        return self._cycle(Order(job="reconcile", mode=Mode.RECONCILE, first=keys, force=True))
+
     def full(self, *, asked: str, allowance: Allowance = NO_ALLOWANCE, force: bool = False) -> CycleReport:
         """Send everything Hubject should hold, if the guards agree. `asked`: by whom, for logs and `status`."""
         return self._cycle(
             Order(job="full", mode=Mode.RECONCILE, asked=asked, allowance=allowance, force=force)
         )
 
-    def hasten(self, key: str | None) -> int:
-        """Bring the next try of one quarantined EVSE, or of all, forward to now; returns how many."""
+    def hasten(self, key: str | None) -> frozenset[str]:
+        """Bring the next try of one quarantined EVSE, or of all, forward to now; returns which."""
         now = self._clock.now()
         work = self._begin(now, write=True)
         rows = [
@@ -160,7 +164,7 @@ class OperatorSync:
             if row.quarantine is not None and key in (None, row.key)
         ]
         self._ledger.save(rows, work.state)
-        return len(rows)
+        return frozenset(row.key for row in rows)
 
     def distrust(self, why: str) -> int:
         """Believe nothing the ledger says about Hubject; the cycles after settle push everything again."""

@@ -61,6 +61,8 @@ class Order:
     asked: str = ""
     """By whom a full load was asked for; "" for no full load."""
     allowance: Allowance = NO_ALLOWANCE
+    first: frozenset[str] = frozenset()
+    """Keys of quarantined EVSEs that a person wants tried now: before all else."""
     force: bool = False
     """A person waits: send even while Hubject is given a rest, unless it has asked for one itself."""
 
@@ -133,6 +135,8 @@ class Delivery:
             report.refuse(refusal)
         self._remember(work, now=now)
         self._mark_withheld(decision, work)
+        report.accepted = sum(1 for key in order.first if _accepted(work.rows.get(key)))
+        report.refused_again = sum(1 for key in order.first if key in work.refused)
         account(decision.plan, work, report, overdue=now - 2 * self._policy.delta_interval)
         if not report.failures and (count := none_through(decision.plan, work)) > FEW:
             report.failures.append((4, f"Hubject refused all of {count} changes; none got through", _SEE_WHY))
@@ -191,7 +195,9 @@ class Delivery:
                 self._full_load(work, decision, order, report, now=now, complete=complete)
                 decision = decide()
         if work.stopped_by is None:
-            self._publisher.publish(decision.plan, work, probe=resting and not work.answered)
+            self._publisher.publish(
+                decision.plan, work, probe=resting and not work.answered, first=order.first
+            )
             self._end_of_rolling(decide, work)
         return decision
 
@@ -289,6 +295,11 @@ class Delivery:
                 fix=after.hint,
                 process_id=answer.process_id,
             )
+
+
+def _accepted(row: EvseRow | None) -> bool:
+    """What was quarantined is so no more, and nothing is in doubt."""
+    return row is None or (row.quarantine is None and row.in_doubt_since is None)
 
 
 def _left(order: Order, work: Work) -> Allowance:

@@ -8,11 +8,12 @@ next; and ten single records refused alike before any success stop the operator 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
-from oicp_adapter.core.bundling import bundle_size, bundles
-from oicp_adapter.core.model import EvseStatus
+from oicp_adapter.core.bundling import LARGEST_BUNDLE, bundle_size, bundles
+from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind, Plan
+from oicp_adapter.core.records import Presence
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.ports import Clock, Hub, Ledger
 from oicp_adapter.sync.isolation import Bundle, halves, isolate, singles
@@ -51,10 +52,13 @@ class Publisher:
         self._accused: frozenset[str] = frozenset()
         """Refused alike, one by one, and no success yet: the others are asked first, or ten bad ones block them all."""
 
-    def publish(self, plan: Plan, work: Work, *, probe: bool = False) -> None:
-        """Send a plan's changes. `probe`: Hubject failed lately, so the first request holds one record."""
+    def publish(
+        self, plan: Plan, work: Work, *, probe: bool = False, first: Container[str] = frozenset()
+    ) -> None:
+        """Send a plan's changes. `probe`: Hubject failed lately, so the first request holds one record. `first`: keys
+        of quarantined EVSEs that a person waits for: before all else, and however long it takes."""
         search = _Search(self._pusher, work, until=self._clock.monotonic() + self.policy.search_for)
-        self._line_up(plan, search, probe=probe)
+        self._line_up(plan, search, probe=probe, first=first)
         while work.stopped_by is None and not self._stopping():
             bundle = search.next(self._clock.monotonic())
             if bundle is None:
@@ -88,7 +92,7 @@ class Publisher:
         """Note what a fullLoad's answer named; the caller sends the rest again."""
         self._pusher.quarantine([(key, work.rows[key].desired) for key in keys], [answer], work)
 
-    def _line_up(self, plan: Plan, search: _Search, *, probe: bool) -> None:
+    def _line_up(self, plan: Plan, search: _Search, *, probe: bool, first: Container[str]) -> None:
         size = bundle_size(
             len(plan.changes),
             round_trip=self._pusher.round_trip,
@@ -104,8 +108,8 @@ class Publisher:
             alike = [change for change in others if ranks.get(change.key) == rank]
             for action, part in bundles(alike, rank[1]):
                 search.suspect.append(Bundle(action=action, changes=part))
-        for action, part in bundles(retries, 1):
-            search.retries.append(Bundle(action=action, changes=part))
+        for _, (change,) in bundles(retries, 1):
+            (search.asked if change.key in first else search.retries).add(change)
         if probe:
             search.probe()
 
@@ -137,15 +141,19 @@ class _Search:
         self.fresh: deque[Bundle] = deque()
         self.suspect: deque[Bundle] = deque()
         """Parts of refused bundles."""
-        self.retries: deque[Bundle] = deque()
-        """What is quarantined, one by one: thousands may be due at once, so they come last, while there is time."""
+        self.retries = Retries(work)
+        """What is quarantined: thousands may be due at once, so they come last, while there is time."""
+        self.asked = Retries(work)
+        """Those that a person waits for: they come first."""
         self._pusher = pusher
         self._work = work
         self._until = until
         self._fresh_turn = False
         self.success = False
         self._alike: list[tuple[Change, tuple[Answer, ...]]] = []
-        """Single records refused before any success, not yet quarantined."""
+        """Records refused before any success, one by one or as most of a request, not yet quarantined."""
+        self._sizes: dict[str, int] = {}
+        """Key → size of the bundle in which it was named."""
         self._leaves = self._faults = 0
 
     @property
@@ -163,6 +171,8 @@ class _Search:
 
     def next(self, monotonic: float) -> Bundle | None:
         """Fresh changes and the search take turns; the search ends with its time."""
+        if self.asked:
+            return self.asked.take()
         may_search = bool(self.suspect) and monotonic < self._until
         if may_search and not (self.fresh and self._fresh_turn):
             self._fresh_turn = True
@@ -170,13 +180,15 @@ class _Search:
         self._fresh_turn = False
         if self.fresh:
             return self.fresh.popleft()
-        return self.retries.popleft() if self.retries and monotonic < self._until else None
+        return self.retries.take() if self.retries and monotonic < self._until else None
 
     def succeeded(self, bundle: Bundle) -> None:
         """Hubject took one: refusals so far were about records, not about the operator."""
         self.success = True
         self._leaves += 1
         self._quarantine_alike()
+        for retries in (self.asked, self.retries):
+            retries.accepted(bundle)
 
     def refused(self, bundle: Bundle, answer: Answer) -> None:
         """Find out who is at fault."""
@@ -185,8 +197,13 @@ class _Search:
         if verdict.quarantine or verdict.already_gone:
             self._leaves += 1
             self._faults += 1
+        for retries in (self.asked, self.retries):
+            retries.refused(bundle)
+        most = len(verdict.quarantine) * 2 > len(bundle.changes)
         for change in verdict.quarantine:
-            self._at_fault(change, bundle, answer)
+            self._at_fault(change, bundle, answer, most=most)
+        if verdict.rest is None and self._sizes and self._most_of_all():
+            self._work.stopped_by = _of_operator(answer, len(self._alike))
         again = verdict.again
         if verdict.halved and self._leaves >= LEAVES_TO_JUDGE and self._faults * 4 > self._leaves:
             again = tuple(single for part in again for single in singles(part))
@@ -208,15 +225,15 @@ class _Search:
         if self._work.stopped_by is None:
             self._quarantine_alike()
         left = {change.key: len(bundle.changes) for bundle in self.suspect for change in bundle.changes}
-        left |= dict.fromkeys(self.accused, 1)
+        left |= {key: self._sizes.get(key, 1) for key in self.accused}
         if left:
             self._work.log.emit(events.SEARCH_CONTINUES, records=len(left))
         return left
 
-    def _at_fault(self, change: Change, bundle: Bundle, answer: Answer) -> None:
+    def _at_fault(self, change: Change, bundle: Bundle, answer: Answer, *, most: bool) -> None:
         answers = (*bundle.refusals, answer)
-        named = bool(answer.named_ids or answer.indexes)
-        if self.success or named or change.kind is Kind.QUARANTINE:
+        named = _names(answer)
+        if self.success or (named and not most) or change.kind is Kind.QUARANTINE:
             self._pusher.quarantine([(change.key, change.status)], answers, self._work)
             return
         self._alike.append((change, answers))
@@ -224,8 +241,16 @@ class _Search:
         if len(codes) > 1:
             self.success = True  # they differ, so it is not one refusal of all
             self._quarantine_alike()
+        elif named:
+            self._sizes[change.key] = len(bundle.changes)  # who is named needs no search
         elif len(self._alike) >= ALIKE_REFUSALS:
             self._work.stopped_by = _of_operator(answer, len(self._alike))
+
+    def _most_of_all(self) -> bool:
+        """No request got through, and those refused are most of what the source has to show."""
+        if self.success or len(self._alike) < ALIKE_REFUSALS:
+            return False
+        return len(self._alike) * 2 > sum(1 for row in self._work.rows.values() if row.wanted)
 
     def _quarantine_alike(self) -> None:
         for change, answers in self._alike:
@@ -234,11 +259,55 @@ class _Search:
         self._alike.clear()
 
 
+class Retries:
+    """Quarantined records of one cycle. Each is tried alone; once one of those refused alike is accepted, the others
+    follow in bundles that double, and after a refusal alone again: a fleet refused as one comes back as one."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._waiting: dict[tuple[str, ActionType, Presence, bool], deque[Change]] = {}
+        self._sizes: dict[str, int] = {}
+        self._codes: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return any(self._waiting.values())
+
+    def add(self, change: Change) -> None:
+        """It is due."""
+        entry = self._work.rows[change.key].quarantine
+        code = entry.code if entry is not None else ""
+        self._codes[change.key] = code
+        alike = (code, change.action, change.presence, change.removal)
+        self._waiting.setdefault(alike, deque()).append(change)
+
+    def take(self) -> Bundle:
+        """The next request."""
+        alike, changes = next((alike, changes) for alike, changes in self._waiting.items() if changes)
+        size = min(self._sizes.get(alike[0], 1), len(changes))
+        return Bundle(action=alike[1], changes=tuple(changes.popleft() for _ in range(size)))
+
+    def accepted(self, bundle: Bundle) -> None:
+        """Hubject took it: the next one of its kind may be twice as large."""
+        code = self._codes.get(bundle.changes[0].key)
+        if code is not None:
+            self._sizes[code] = min(2 * max(len(bundle.changes), self._sizes.get(code, 1)), LARGEST_BUNDLE)
+
+    def refused(self, bundle: Bundle) -> None:
+        """It did not: one by one again."""
+        code = self._codes.get(bundle.changes[0].key)
+        if code is not None:
+            self._sizes[code] = 1
+
+
+def _names(answer: Answer) -> bool:
+    return bool(answer.named_ids or answer.indexes)
+
+
 def _of_operator(answer: Answer, count: int) -> Answer:
     return Answer(
         reaction=Reaction.STOPPED,
         code=answer.code,
-        text=f"Hubject refuses every record alike, {count} one by one so far: {answer.text}",
+        text=f"Hubject refuses every record alike, {count} so far: {answer.text}",
         hint=answer.hint or "ask Hubject's support, with the Process-ID; nobody was quarantined for it",
         http_status=answer.http_status,
         process_id=answer.process_id,

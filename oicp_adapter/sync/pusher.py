@@ -212,6 +212,7 @@ class Pusher:
         for key, status in refused:
             row = work.rows[key]
             work.newly_quarantined += 1
+            work.refused.add(key)
             work.log.emit(
                 events.EVSE_QUARANTINED,
                 evse_id=row.wire_id,

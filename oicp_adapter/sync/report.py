@@ -30,6 +30,10 @@ class CycleReport:
     """EVSEs that entered the guard's account in this cycle."""
     let_turn: int = 0
     """EVSEs that a person's leave let turn to Unknown in this cycle."""
+    accepted: int = 0
+    """Quarantined EVSEs that a person wanted tried, and that are in quarantine no more."""
+    refused_again: int = 0
+    """And those that Hubject refused again."""
     backlog: int = 0
     """EVSEs that wait for Hubject and could go."""
     bundle: int = 0

@@ -51,6 +51,8 @@ class Work:
     acked: int = 0
     in_doubt: int = 0
     newly_quarantined: int = 0
+    refused: set[str] = field(default_factory=set)
+    """Keys that Hubject refused in this cycle."""
     largest_bundle: int = 0
     slowest: float = 0.0
     """Longest time from a change being seen to its acknowledgement, seconds."""

@@ -16,7 +16,7 @@ GONE = "DE*SLB*E0001*1"
 
 def _quarantined(house: House, count: int = 1) -> dict[str, str]:
     """A fleet of which the first EVSEs have no EVSE data."""
-    evses = fleet(max(10, count + 1))
+    evses = fleet(max(10, 2 * count + 1))
     house.simulator.set_evse_data(list(evses)[count:])
     house.exports(evses)
     assert house.call("sync").code == 0
@@ -33,10 +33,11 @@ def test_what_hubject_refused_is_tried_again_at_once_and_alone(house: House, wit
     if with_daemon:
         house.runs()
     still = house.call("quarantine", "retry", GONE)
-    assert (still.code, "1 tried again; 1 EVSEs are quarantined now" in still.out) == (0, True), still.said
+    said = "0 of 1 accepted, 1 refused again; 1 EVSEs are quarantined now"
+    assert (still.code, said in still.out) == (4, True), still.said
     house.simulator.set_evse_data(None)
     done = house.call("quarantine", "retry", "deslbe00011")
-    assert "1 tried again; 0 EVSEs are quarantined now" in done.out
+    assert "1 of 1 accepted; 0 EVSEs are quarantined now" in done.out
     assert {(entry.count, entry.action) for entry in house.requests()} <= {(1, "insert"), (1, "update")}
     assert house.holds() == published(evses)
     assert "nothing is quarantined" in house.call("quarantine", "list").out
@@ -47,8 +48,8 @@ def test_one_evse_or_all_of_them(house: House) -> None:
     house.configure()
     evses = _quarantined(house, 3)
     house.simulator.set_evse_data(None)
-    assert "1 tried again; 2" in house.call("quarantine", "retry", GONE).out
-    assert "2 tried again; 0" in house.call("quarantine", "retry", "--operator", "slb").out
+    assert "1 of 1 accepted; 2" in house.call("quarantine", "retry", GONE).out
+    assert "2 of 2 accepted; 0" in house.call("quarantine", "retry", "--operator", "slb").out
     assert house.holds() == published(evses)
     assert "this EVSE is not quarantined" in house.call("quarantine", "retry", GONE).out
     assert "nothing is quarantined" in house.call("quarantine", "retry").out

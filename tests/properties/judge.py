@@ -31,6 +31,8 @@ class Run:
     earlier: frozenset[str] = frozenset()
     """Keys whose withdrawal had passed the guard before; it may be carried out now."""
     left: set[str] = field(default_factory=set)
+    cured: set[str] = field(default_factory=set)
+    """Codes for which an EVSE was quarantined that Hubject has accepted since: those refused alike may follow."""
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Judge(Watch, Watcher):
     """Keys that Hubject did not have and nobody wanted when the last fullLoad began: it says nothing of them."""
     ours: set[str] = field(default_factory=set)
     """Keys that a request of ours has shown to drivers, or may have."""
+    trying_codes: set[str] = field(default_factory=set)
+    """Codes for which the EVSEs of the push under way are quarantined."""
     claims: set[str] = field(default_factory=set)
     """Keys of the push under way that two chargers claim: not to be inserted."""
     before_us: set[str] = field(default_factory=set)
@@ -119,8 +123,11 @@ class Judge(Watch, Watcher):
         self.sure = rows[0].presence is Presence.PRESENT and rows[0].status is not EvseStatus.EVSE_NOT_FOUND
         self.claims = {row.key for row in rows if row.flaw is Flaw.AMBIGUOUS}
         assert len({row.presence for row in rows}) == 1, "records of different presence share a request"
-        if any(row.quarantine for row in rows):
-            assert len(rows) == 1, "a quarantined record shares a request"
+        codes = {row.quarantine.code if row.quarantine else "" for row in rows}
+        if any(codes):
+            follows = len(codes) == 1 and codes <= self.run.cured
+            assert len(rows) == 1 or follows, "a quarantined record shares a request"
+        self.trying_codes = codes
         # Hubject failed lately and a full load is due: one record of it goes first, alone.
         state = picture.state
         probe = state.trouble is not None and bool(state.full_wanted) and len(rows) == 1
@@ -187,6 +194,8 @@ class Judge(Watch, Watcher):
         push_id, intent = self.in_flight
         assert push_id == push.push_id
         self.in_flight = None
+        taken = push.outcome == "applied" and intent.action is not ActionType.FULL_LOAD
+        self.run.cured |= self.trying_codes if taken else set()
         if intent.action is ActionType.FULL_LOAD:
             if push.outcome == "applied":
                 self.baseline, self.by_hand, self.full_doubts = True, False, 0

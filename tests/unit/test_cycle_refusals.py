@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from oicp_adapter.core.guards import Allowance
 from oicp_adapter.core.model import SourceRecord
+from oicp_adapter.sync.commands import Retry
 from oicp_adapter.sync.facts import _baseline
 from oicp_adapter.sync.resync import Ended, Resync
 from tests.fakes.answers import TOO_LARGE, refused
-from tests.fakes.operator import Choices, Operator, wire
+from tests.fakes.operator import Choices, Operator, key, wire
 
 DAY = 86_400.0
 
@@ -187,3 +188,90 @@ def test_one_that_got_through_or_was_not_there_any_more_is_a_success() -> None:
     operator.has({**fleet(1, 10), **fleet(11, 20, "REMOVED")})
     operator.delta()
     assert operator.delta(after=10).exit_code == 0
+
+
+def test_what_was_refused_alike_comes_back_in_growing_bundles_once_one_is_accepted() -> None:
+    # The EVSE data of 10,000 chargers arrives, and at a hundred every five minutes they take eight hours.
+    operator = Operator(Choices(search_for=1000.0))
+    operator.has(fleet(1, 700))
+    operator.hub.no_data = {wire(name) for name in names(1, 300)}
+    operator.delta()
+    operator.hub.no_data = set()
+    operator.forget()
+    report = operator.reconcile(after=900)
+    sizes = [len(request.records) for request in operator.hub.requests]
+    assert (sizes, report.quarantined, shown(operator)) == ([1, 2, 4, 8, 16, 32, 64, 128, 45], 0, 700)
+
+
+def test_after_a_refusal_they_are_tried_alone_again() -> None:
+    # One that is still bad takes the whole growing bundle down, again and again.
+    operator = Operator(Choices(search_for=1000.0))
+    operator.has(fleet(1, 100))
+    operator.hub.no_data = {wire(name) for name in names(1, 40)}
+    operator.delta()
+    operator.hub.no_data = {wire("E13")}
+    operator.reconcile(after=900)
+    assert [name for name in names(1, 40) if operator.row(name).quarantine] == ["E13"]
+
+
+def retry(operator: Operator, name: str | None = None) -> Ended:
+    ended = Retry(operator.sync, None if name is None else key(name)).step(operator.clock.monotonic())
+    assert ended is not None
+    return ended
+
+
+def test_what_a_person_asks_for_goes_first_and_without_a_budget() -> None:
+    # "1 tried again", and it never was: fresh changes came first and the time was up.
+    operator = Operator(Choices(search_for=0.0))
+    operator.has(fleet(1, 20))
+    operator.hub.no_data = {wire(name) for name in names(1, 8)}
+    operator.delta()
+    operator.hub.no_data = set()
+    operator.has({**fleet(1, 10), **fleet(11, 20, "CHARGING")})
+    operator.forget()
+    ended = retry(operator, "E3")
+    assert operator.sent()[0] == "insert E3=Available"
+    assert (ended.exit_code, ended.text) == (0, "1 of 1 accepted; 7 EVSEs are quarantined now")
+    assert retry(operator).text == "7 of 7 accepted; 0 EVSEs are quarantined now"
+
+
+def test_a_retry_says_what_happened() -> None:
+    # "1000 tried again" when 92 were, and exit 0 when none was accepted.
+    operator = Operator()
+    operator.has(fleet(1, 20))
+    operator.hub.no_data = {wire(name) for name in names(1, 8)}
+    operator.delta()
+    again = retry(operator)
+    assert (again.exit_code, again.text) == (
+        4,
+        "0 of 8 accepted, 8 refused again; 8 EVSEs are quarantined now",
+    )
+    operator.hub.no_data = {wire("E3")}
+    some = retry(operator)
+    assert (some.exit_code, some.text) == (
+        0,
+        "7 of 8 accepted, 1 refused again; 1 EVSEs are quarantined now",
+    )
+
+
+def test_refusals_that_name_every_record_are_a_refusal_of_the_operator() -> None:
+    # The operator's EVSE data is not there yet: 273 entries in the quarantine, and each comes back by itself.
+    operator = Operator()
+    operator.has(fleet(1, 273))
+    operator.hub.no_data = {wire(name) for name in names(1, 273)}
+    report = operator.delta()
+    assert (report.exit_code, report.quarantined, operator.state.trouble is not None) == (4, 0, True)
+    operator.hub.no_data = set()
+    operator.forget()
+    assert operator.delta(after=120).exit_code == 0
+    assert (shown(operator), len(operator.hub.requests) <= 3) == (273, True)
+
+
+def test_a_few_new_ones_without_data_do_not_accuse_the_operator() -> None:
+    # Twelve new chargers are named, and the whole operator is given a rest of an hour.
+    operator = Operator()
+    operator.published(fleet(1, 100))
+    operator.has(fleet(1, 112))
+    operator.hub.no_data = {wire(name) for name in names(101, 112)}
+    report = operator.delta(after=10)
+    assert (report.quarantined, operator.state.trouble) == (12, None)

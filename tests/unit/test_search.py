@@ -268,9 +268,9 @@ def test_what_hubject_names_never_accuses_the_operator() -> None:
 def test_quarantined_ones_tried_again_never_accuse_the_operator() -> None:
     # A quiet quarter of an hour in which only the quarantine is due ends in "Hubject refuses the operator".
     operator, hub = an_operator()
-    bad = names(12)
-    operator.published(fleet("E901"))
-    operator.has(fleet("E901", *bad))
+    bad, good = names(12), [f"E9{number:02d}" for number in range(20)]
+    operator.published(fleet(*good))
+    operator.has(fleet(*good, *bad))
     hub.no_data = {wire(name) for name in bad}
     operator.delta(after=10)
     assert quarantined(operator) == bad
