@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import shlex
@@ -15,15 +16,21 @@ import typer
 
 from oicp_adapter.cli.common import ConfigOption, data, named_fields, talk, verb
 from oicp_adapter.core.formats import FileFormat
-from oicp_adapter.errors import ConfigurationError
+from oicp_adapter.core.text import one_line
+from oicp_adapter.errors import ConfigurationError, SourceError
 
 if TYPE_CHECKING:
     from oicp_adapter.settings.starter import Answers
+    from oicp_adapter.wiring import Header
 
 Environment: TypeAlias = Literal["qa", "prod"]
 
 COLUMNS = {"evse_id": "EvseID", "status": "state"}
 """What is asked about the file's columns: our field → what it holds."""
+SHOWN = 2000
+"""Characters of a list of columns."""
+NAMED = (FileFormat.OCPI_LOCATIONS, FileFormat.OICP)
+"""Formats whose members have names of their own."""
 TLS_FILES = {
     "certificate": ("Client certificate", "client.pem"),
     "key_file": ("Its key", "client.key"),
@@ -99,7 +106,7 @@ class _Interview:
                 f"{', '.join(missing)}: missing, and nobody can be asked",
                 hint="give them, or run `oicp-adapter init` on a terminal",
             )
-        self._asks = bool(missing)
+        self.asks = bool(missing)
 
     def __call__(
         self,
@@ -116,7 +123,7 @@ class _Interview:
             except ValueError as error:
                 raise typer.BadParameter(str(error)) from None
 
-        if given is None and self._asks:
+        if given is None and self.asks:
             return str(typer.prompt(question, default=default, err=True, value_proc=checked))
         return (given if given is not None else default) or ""
 
@@ -132,12 +139,23 @@ def _answers(
     operator_id = ask(given["--operator-id"], "OperatorID at Hubject, like DE*ABC", check=_operator_id)
     name = ask(given["--name"], "Operator name, as Hubject knows it")
     source = ask(given["--source"], "File with the states of your EVSEs")
-    if not fields and kind is not FileFormat.OCPI_LOCATIONS:
-        fields = {ours: ask(None, f"Its column with the {what}", ours) for ours, what in COLUMNS.items()}
     words = ", ".join(vocabulary_names())
     vocabulary = ask(
         given["--vocabulary"], f"Whose words the states are in ({words}; your own: oicp)", check=_vocabulary
     )
+    seen = _look(source, kind, vocabulary) if ask.asks else None
+    if seen is not None and seen.format is not kind:
+        kind = FileFormat(ask(None, "Its format", seen.format.value, _format))
+        seen = _look(source, kind, vocabulary)
+    if seen is not None and seen.records:
+        seen = _records(ask, seen, source, kind, vocabulary)
+    if not fields and kind not in NAMED:
+        fields = _fields(ask, seen)
+    encoding = seen.encoding if seen is not None else "utf-8"
+    if encoding != "utf-8":
+        encoding = ask(None, "Its encoding, as it is no UTF-8", encoding, _encoding)
+    for sentence in seen.said(fields) if seen is not None else ():
+        talk(one_line(sentence, limit=SHOWN))
     system = ask(given["system"], "Hubject's system: qa, prod, or an address", "qa", check=_system)
     another = system if "://" in system else None
     files = {}
@@ -155,11 +173,81 @@ def _answers(
         format=kind.value,
         fields={ours: theirs for ours, theirs in fields.items() if ours != theirs},
         vocabulary=vocabulary,
+        records=seen.records if seen is not None else "",
+        encoding=encoding,
         **files,
         paths_start="this file's directory"
         if base == path.absolute().parent
         else "the directory above this file's",
     )
+
+
+def _look(source: str, kind: FileFormat, vocabulary: str) -> Header | None:
+    """What is in the file; None if it is not there yet, or names nothing. What is wrong with it is said, and no more:
+    it may be written anew before anybody reads it."""
+    from oicp_adapter.core.vocabulary import vocabulary_names
+    from oicp_adapter.wiring import look_into
+
+    path = Path(source)
+    if kind in NAMED or not path.exists() or vocabulary not in vocabulary_names():
+        return None
+    try:
+        seen = look_into(path, kind=kind, vocabulary=vocabulary)
+    except (SourceError, ConfigurationError) as error:
+        talk(f"note: {source}: {error.message}\n  fix: {error.hint}")
+        return None
+    return seen if seen.names or seen.format is not kind else None
+
+
+def _records(ask: _Interview, seen: Header, source: str, kind: FileFormat, vocabulary: str) -> Header:
+    """Asks where the records are, and looks there."""
+    from oicp_adapter.wiring import look_into
+
+    found = [seen]
+
+    def look(text: str) -> str:
+        try:
+            found.append(look_into(Path(source), kind=kind, vocabulary=vocabulary, records=text.strip()))
+        except (SourceError, ConfigurationError) as error:
+            raise ValueError(error.message) from None
+        return text.strip()
+
+    ask(None, "Where its records are", seen.records, look)
+    return found[-1]
+
+
+def _fields(ask: _Interview, seen: Header | None) -> dict[str, str]:
+    """Asks for the columns; of a file that was looked into, the ones that seem to be meant are the defaults."""
+    if seen is None:
+        return {ours: ask(None, f"Its column with the {what}", ours) for ours, what in COLUMNS.items()}
+    columns = seen.columns({})
+    meant = {ours: theirs for theirs, ours in (*columns.nearly, *columns.read) if one_line(theirs) == theirs}
+    talk(one_line(f"its columns: {', '.join(seen.names)}", limit=SHOWN))
+    if any(name.startswith("^") for name in seen.names):
+        talk("(with ^: of what a record lies in)")
+    fields = {}
+    for ours, what in COLUMNS.items():
+        # The vocabulary's exports have columns of other names for it, such as one for each connector's state.
+        if ours in seen.headings.values() and ours in meant and meant[ours] in seen.headings:
+            continue
+        fields[ours] = ask(None, f"Its column with the {what}", meant.get(ours))
+        if fields[ours] not in seen.names:
+            talk(f"note: it has no column {fields[ours]!r}")
+    return fields
+
+
+def _format(text: str) -> str:
+    names = [one.value for one in FileFormat]
+    if text.strip() not in names:
+        raise ValueError(f"one of {', '.join(names)}")
+    return text.strip()
+
+
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text.strip()).name
+    except LookupError:
+        raise ValueError("no encoding; write it like cp1252") from None
 
 
 def _operator_id(text: str) -> str:

@@ -28,6 +28,9 @@ class Answers:
     fields: Mapping[str, str]
     """Our field → their column."""
     vocabulary: str
+    records: str = ""
+    """Where the records of a JSON document are (JMESPath); empty: where they are looked for."""
+    encoding: str = "utf-8"
     ca_file: str
     certificate: str
     key_file: str
@@ -91,13 +94,16 @@ def _operator(answers: Answers) -> str:
 def _source(answers: Answers) -> str:
     separator = "*" if answers.operator_id[:1] in "+0123456789" else "*E"  # DIN ids know no E
     template = answers.operator_id + separator + "{station_id}*{connector_id}"
+    more = f"records = {_text(answers.records)}\n" if answers.records else ""
+    if answers.encoding != "utf-8":
+        more += f"encoding = {_text(answers.encoding)}\n"
     return f"""\
 [operators.{answers.key}.source]
 type = "file"
 path = {_text(answers.path)}
 format = {_text(answers.format)}   # auto: by suffix (.json, .ndjson, .csv, each also .gz)
 vocabulary = {_text(answers.vocabulary)}
-# evse_id_template = {_text(template)}   # for rows without an EvseID"""
+{more}# evse_id_template = {_text(template)}   # for rows without an EvseID"""
 
 
 def _fields(answers: Answers) -> str:

@@ -89,6 +89,16 @@ class FileSource:
                 one_line(f"{self._path}: {error.message}", limit=ERROR), hint=error.hint
             ) from error
 
+    @property
+    def format(self) -> FileFormat:
+        """The format it is read as; never AUTO."""
+        return self._format
+
+    def unpacked(self, now: float) -> bytes:
+        """The file's bytes, unpacked, whatever they are. Raises SourceError if it cannot be read."""
+        into = Collected(self._cells)
+        return self._unpacked(self._read_bytes(now, into)[0], into)
+
     def _read_bytes(self, now: float, into: Collected) -> tuple[bytes, os.stat_result]:
         """The file's bytes and what it was when they were read; notes in `into` if it changed meanwhile."""
         try:
@@ -129,6 +139,16 @@ class FileSource:
 
     def _whole(self, data: bytes, into: Collected) -> bytes:
         """Unpacked text of which every line is whole; notes in `into` what had to be left out."""
+        data = self._as_utf8(self._unpacked(data, into)).removeprefix(codecs.BOM_UTF8)
+        if self._format in _LINE_FORMATS and not data.endswith(b"\n"):
+            # The last line may be cut inside a value: DE*ABC*E1 may have been DE*ABC*E100.
+            into.incomplete("the last line has no line end, it may be cut and is not used")
+            data = data[: data.rfind(b"\n") + 1]
+            if not data or data.isspace():
+                raise SourceError("has no whole line", hint=_CUT)
+        return data
+
+    def _unpacked(self, data: bytes, into: Collected) -> bytes:
         if self._path.suffix == ".gz":
             data, whole = _gunzip(data)
             if not whole and self._format not in _LINE_FORMATS:
@@ -137,13 +157,6 @@ class FileSource:
                 into.incomplete("the gzip data ends too early")
         if not data or data.isspace():
             raise SourceError("is empty", hint=_CUT)
-        data = self._as_utf8(data).removeprefix(codecs.BOM_UTF8)
-        if self._format in _LINE_FORMATS and not data.endswith(b"\n"):
-            # The last line may be cut inside a value: DE*ABC*E1 may have been DE*ABC*E100.
-            into.incomplete("the last line has no line end, it may be cut and is not used")
-            data = data[: data.rfind(b"\n") + 1]
-            if not data or data.isspace():
-                raise SourceError("has no whole line", hint=_CUT)
         return data
 
     def _as_utf8(self, data: bytes) -> bytes:

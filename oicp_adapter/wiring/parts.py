@@ -10,13 +10,14 @@ from pathlib import Path
 import msgspec
 from apscheduler.triggers.base import BaseTrigger
 
+from oicp_adapter.clock import SystemClock
 from oicp_adapter.core.formats import FileFormat
 from oicp_adapter.core.guards import GuardPolicy
 from oicp_adapter.core.heard import Heard
 from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import PlanPolicy
-from oicp_adapter.core.verdicts import known_words
+from oicp_adapter.core.verdicts import known_words, wordless
 from oicp_adapter.core.vocabulary import load_vocabulary
 from oicp_adapter.daemon import DELTA, FULL, RECONCILE, UPKEEP, Reloaded, schedule
 from oicp_adapter.hub import HubOptions, TlsOptions
@@ -30,6 +31,7 @@ from oicp_adapter.sources.file import FileOptions, FileSource
 from oicp_adapter.sources.formats.collected import Cells, Collected, source_names
 from oicp_adapter.sources.formats.rows_json import JsonRows
 from oicp_adapter.sources.formats.times import TimeForms
+from oicp_adapter.sources.header import Header, header_of
 from oicp_adapter.sync.cycle import Mapper, Reading
 from oicp_adapter.sync.delivery import CyclePolicy
 from oicp_adapter.sync.work import DeliveryPolicy
@@ -141,6 +143,17 @@ def fleet_file(
         headings = load_vocabulary(vocabulary).headings
         options = msgspec.structs.replace(options, headings=headings, cells=cells)
     return FileSource(options)
+
+
+def look_into(path: Path, *, kind: FileFormat, vocabulary: str, records: str | None = None) -> Header:
+    """What the columns of a file are called that nobody has configured yet.
+
+    `records`: where they are (JMESPath); None: it is found. Raises SourceError or ConfigurationError.
+    """
+    rules = MappingRules(vocabulary=vocabulary, prefixes=())
+    headings = load_vocabulary(vocabulary).headings
+    options = FileOptions(path=path, format=kind, records=records, headings=headings)
+    return header_of(options, SystemClock().now(), wordless=wordless(rules))
 
 
 def fleet_text(array: bytes, *, operator: OperatorSettings | None = None) -> SourceRead:

@@ -211,10 +211,10 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_again(house: House) -> No
         ("OperatorID", "de*stw"),
         ("Operator name", 'Stadtwerke "Süd"'),
         ("File", "export.csv"),
-        ("Its column with the EvseID", "Ladepunkt"),
-        ("Its column with the state", ""),
         ("Whose words", "german"),
         ("Whose words", "oicp"),
+        ("Its column with the EvseID", "Ladepunkt"),
+        ("Its column with the state", ""),
         ("Hubject's system", "test"),
         ("Hubject's system", ""),
         ("Client certificate", "stw.pem"),
@@ -253,3 +253,75 @@ def test_who_gives_up_leaves_nothing_behind(house: House) -> None:
     assert terminal.ends(signal.SIGINT) != 0
     assert "Traceback" not in terminal.screen
     assert os.listdir(house.place) == []
+
+
+def test_an_export_that_is_there_offers_its_columns(house: House) -> None:
+    # In the field: the columns are typed from memory, and one that is called otherwise is never read.
+    text = "Anlagen, Stand heute\nEVSE;Anschluss;Störung;connectorId\nDE*ABC*E1;ok;nein;1\n"
+    (house.place / "export.csv").write_bytes(text.encode("cp1252"))
+    terminal = _asked(house, "--operator-id", "DE*ABC", "--name", "ABC", "--vocabulary", "ocpp1.6")
+    terminal.answers("File", "export.csv")
+    terminal.answers("Its column with the EvseID [EVSE]", "")
+    terminal.answers("Its column with the state:", "Anschluß")
+    terminal.answers("Its encoding, as it is no UTF-8 [cp1252]", "klingon")
+    terminal.answers("Its encoding", "")
+    terminal.answers("Hubject's system", house.simulator.base_url)
+    assert terminal.ends() == 0, terminal.screen
+    assert "its columns: EVSE, Anschluss, Störung, connectorId\n" in terminal.screen
+    assert "note: it has no column 'Anschluß'\n" in terminal.screen
+    assert "columns read: EVSE as evse_id, connectorId as connector_id\n" in terminal.screen
+    assert "columns not read: Anschluss, Störung\n" in terminal.screen
+    source = load_settings(house.place / "config/adapter.toml", {}).operators["abc"].source
+    assert source.fields == {"evse_id": "EVSE", "status": "Anschluß"}
+    assert source.encoding == "cp1252"
+
+
+def test_records_that_lie_deeper_are_offered_with_what_they_lie_in(house: House) -> None:
+    # In the field: a newcomer has to learn JMESPath before the first status is seen.
+    (house.place / "export.json").write_text('{"sites": [{"evse": "DE*ABC*E1", "plugs": [{"status": "x"}]}]}')
+    terminal = _asked(house, "--operator-id", "DE*ABC", "--name", "ABC", "--source", "export.json")
+    terminal.answers("Whose words", "ocpp1.6")
+    terminal.answers("Where its records are [sites[].plugs[]]", "nowhere[]")
+    terminal.answers("Where its records are", "")
+    terminal.answers("Its column with the EvseID", "^.evse")
+    terminal.answers("Its column with the state [status]", "")
+    terminal.answers("Hubject's system", house.simulator.base_url)
+    assert terminal.ends() == 0, terminal.screen
+    assert "its columns: status, ^.evse\n" in terminal.screen
+    source = load_settings(house.place / "config/adapter.toml", {}).operators["abc"].source
+    assert (source.records, source.fields) == ("sites[].plugs[]", {"evse_id": "^.evse"})
+
+
+def test_ocpi_and_the_headings_of_a_vocabulary_need_no_columns(house: House) -> None:
+    # In the field: GreenFlux's Status is that of the station; asked for "the state" one would name it.
+    (house.place / "a.json").write_text('[{"id": "1", "evses": [{"uid": "1", "connectors": [{"id": "1"}]}]}]')
+    (house.place / "a.csv").write_text("EvseID,Status,Connectors\nDE*ABC*E1,Enabled,1:Available\n")
+    for name, vocabulary, question in (
+        ("a.json", "ocpi", "Its format [ocpi-locations]"),
+        ("a.csv", "greenflux", "Its column with the EvseID [EvseID]"),
+    ):
+        config = f"{vocabulary}.toml"
+        terminal = _asked(
+            house, "--operator-id", "DE*ABC", "--name", "ABC", "--source", name, "--config", config
+        )
+        terminal.answers("Whose words", vocabulary)
+        terminal.answers(question, "")
+        terminal.answers("Hubject's system", house.simulator.base_url)
+        assert terminal.ends() == 0, terminal.screen
+        source = load_settings(house.place / config, {}).operators["abc"].source
+        assert (source.format, source.fields) in (
+            ("ocpi-locations", {}),
+            ("auto", {"evse_id": "EvseID"}),
+        )
+        assert ("Connectors as status, Status as station_status" in terminal.screen) == (name == "a.csv")
+
+
+def test_an_export_that_cannot_be_read_is_told_and_asked_about_as_before(house: House) -> None:
+    (house.place / "export.json").write_text('{"data": [')
+    terminal = _asked(house, "--operator-id", "DE*ABC", "--name", "ABC", "--vocabulary", "ocpp1.6")
+    terminal.answers("File", "export.json")
+    terminal.answers("Its column with the EvseID [evse_id]", "")
+    terminal.answers("Its column with the state [status]", "")
+    terminal.answers("Hubject's system", house.simulator.base_url)
+    assert terminal.ends() == 0, terminal.screen
+    assert "note: export.json: not the JSON expected" in terminal.screen

@@ -21,7 +21,8 @@ from oicp_adapter.sources.formats.values import is_utf8, readable
 DELIMITERS = ",;\t|"
 LONGEST_PREAMBLE = 30
 """Lines in which the header is looked for; registers have up to ten lines of text above it."""
-_SEP = re.compile(r"sep=(.)\r?\n\Z", re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n\Z", re.IGNORECASE)
+"""What Excel writes above the header."""
 
 
 class CsvRows:
@@ -67,12 +68,12 @@ class CsvRows:
             line = text.readline()
             if not line:
                 break
-            if number == 1 and (said := _SEP.match(line)):
+            if number == 1 and (said := SEPARATOR_LINE.match(line)):
                 delimiter = self._delimiter or said[1]
                 continue
             if self._header_row not in (None, number):
                 continue
-            header, found = _header(line, delimiter)
+            header, found = split_header(line, delimiter)
             try:
                 return number, header, self._columns(header), found
             except SourceError as error:
@@ -116,7 +117,7 @@ def _readable_error(header: list[str], error: SourceError) -> SourceError:
     )
 
 
-def _header(line: str, given: str | None) -> tuple[list[str], str]:
+def split_header(line: str, given: str | None) -> tuple[list[str], str]:
     """The column names and the delimiter: the one that is given, or else finds most columns."""
     found: dict[str, list[str]] = {}
     for delimiter in given or DELIMITERS:

@@ -23,6 +23,8 @@ from oicp_adapter.sources.formats.values import Scalar
 
 _Tree = dict[str, Any]  # member name → subtree; an empty one is a value
 _DEEPEST = 50
+ARRAYS = ("evses", "data", "records")
+"""Members of an object under which an array of records is looked for."""
 _SHOWN = 10
 """Members named in an error; an object keyed by EvseID has thousands."""
 
@@ -132,7 +134,7 @@ def _members_of_first(raws: Iterable[msgspec.Raw | bytes]) -> list[str]:
 
 def _array_in(data: bytes, into: Collected) -> msgspec.Raw:
     envelope = decode_json(data, _Envelope)
-    members = (envelope.evses, envelope.data, envelope.records)
+    members = [getattr(envelope, name) for name in ARRAYS]
     arrays = [member for member in members if isinstance(member, msgspec.Raw)]
     if not arrays:
         require_success(envelope, into, empty=True)
