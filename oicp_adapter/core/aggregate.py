@@ -58,13 +58,18 @@ def at_station(
             reported=verdict,
         )
         verdict = offline or verdict
+    standing = whole.states if whole is not None and connectors else ()
     result = Claim(
         wire=_wire(claims),
         verdict=verdict,
         time=updated,
         pulse=pulse,
         # Where nothing but the whole is told of, its state is kept for the address.
-        states=tuple(state for claim in connectors or [settle(claims)] for state in claim.states),
+        # So is, beside its connectors, how long its value has stood.
+        states=(
+            *(state for claim in connectors or [settle(claims)] for state in claim.states),
+            *(state for state in standing if state.since),
+        ),
     )
     return result, any(len(row) > 1 for row in rows.values())
 

@@ -17,7 +17,7 @@ from oicp_adapter.core.model import ConnectorState, Rejected, SourceRecord
 from oicp_adapter.core.rules import MappingRules, Rule
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
 from oicp_adapter.core.spelling import replacing, setting, suggested
-from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook
+from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook, VerdictTable
 from oicp_adapter.core.vocabulary import Vocabulary
 from oicp_adapter.core.words import Link
 
@@ -81,6 +81,9 @@ class Claims:
         self._rules = rules
         self._life = life
         self._previous = previous
+        self._timed = [rule for rule in rules.rules if rule.lasting is not None]
+        self.stood = False
+        """A rule about how long a value has stood has decided something."""
         self._replace = replacing(rules.evse_id_replace)
         self._foreign: set[str] = set()
         """Stations with EVSEs of somebody else."""
@@ -105,7 +108,15 @@ class Claims:
         evse = self._identify(record, place, (station, number, connector), scope, table.vocabulary)
         if evse is None and not (scope is Scope.STATION and station):
             return
-        verdict = table.judge(record, evse.key if evse else "")
+        key = evse.key if evse else ""
+        since: tuple[tuple[str, float], ...] = ()
+        if self._timed:
+            since = self._standing(record, table, key, place)
+            over = self._over(since)
+            verdict = table.judge(record, key, over)
+            self.stood = self.stood or verdict.rule.name in over
+        else:
+            verdict = table.judge(record, key)
         charging = verdict.charging
         before = self._previous.get(evse.key) if evse else None
         if before and any(state.charging and state.connector == place for state in before):
@@ -115,7 +126,7 @@ class Claims:
             whose = [("", evse.key)] if evse else []
             whose += [(station, "")] if scope is Scope.STATION and station else []
             verdict = self._for_whom(record, table.vocabulary, verdict, whose)
-        state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, charging)
+        state = ConnectorState(place, (record.status or "").strip() or NO_VALUE, charging, since)
         said = record.connection and record.connection.strip()
         broken = table.link(said) if said else None
         claim = Claim(
@@ -137,6 +148,40 @@ class Claims:
             self.by_evse.setdefault(evse.key, []).append(claim)
         if station:
             self._note_station(claim)
+
+    @cached_property
+    def _by_place(self) -> dict[str, ConnectorState]:
+        """Where a value stands, by address: a whole station has no EVSE of its own."""
+        return {
+            state.connector: state for states in self._previous.values() for state in states if state.since
+        }
+
+    def _standing(
+        self, record: SourceRecord, table: VerdictTable, key: str, place: str
+    ) -> tuple[tuple[str, float], ...]:
+        """The rules with `for` that match but for their time, each since when."""
+        said, now = (record.status or "").strip() or NO_VALUE, self._life.now
+        if key:
+            states = self._previous.get(key, ())
+            before = next((state for state in states if state.connector == place), None)
+        else:
+            before = self._by_place.get(place)
+        since = dict(before.since) if before is not None and before.value == said else {}
+        value, vocabulary = table.word(record.status), table.vocabulary.name
+        return tuple(
+            (rule.name, min(since.get(rule.name, now), now))
+            for rule in self._timed
+            if rule.matches(record, value=value, key=key, vocabulary=vocabulary)
+        )
+
+    def _over(self, since: Iterable[tuple[str, float]]) -> frozenset[str]:
+        """Those whose time is over."""
+        began, now = dict(since), self._life.now
+        return frozenset(
+            rule.name
+            for rule in self._timed
+            if rule.name in began and now - began[rule.name] >= (rule.lasting or 0.0)
+        )
 
     def _for_whom(
         self,

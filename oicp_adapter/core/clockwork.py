@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from oicp_adapter.core.model import ConnectorState
 from oicp_adapter.core.records import EvseRow, Notice, OperatorState, Trouble
 from oicp_adapter.core.transitions import REASSERT_AFTER, retry_wait
 from oicp_adapter.core.trouble import longest_rest
@@ -57,6 +58,7 @@ def pulled_back(
         if missing_anew and row.first_missing is not None
         else _past(row.first_missing, now),
         last_seen=_past(row.last_seen, now),
+        connectors=tuple(_standing(state, now, anew=missing_anew) for state in row.connectors),
     )
     return row if after == row else after
 
@@ -104,3 +106,12 @@ def _told(notice: Notice, *, now: float) -> Notice:
 
 def _past(time: float | None, now: float) -> float | None:
     return None if time is None else min(time, now)
+
+
+def _standing(state: ConnectorState, now: float, *, anew: bool) -> ConnectorState:
+    """Since when its value has stood: after a jump nobody knows."""
+    if not state.since:
+        return state
+    return replace(
+        state, since=tuple((rule, now if anew else min(since, now)) for rule, since in state.since)
+    )

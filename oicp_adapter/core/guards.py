@@ -14,7 +14,7 @@ import msgspec
 
 from oicp_adapter.core.high_water import day_of, measure, risen
 from oicp_adapter.core.model import Cause, EvseStatus
-from oicp_adapter.core.plan import MASS_GUARD, FullLoadPlan, Plan
+from oicp_adapter.core.plan import MASS_GUARD, STANDING_GUARD, FullLoadPlan, Plan
 from oicp_adapter.core.records import DISTRUSTED, LOST, UNMEASURED, WEEK, EvseRow, OperatorState, Presence
 
 SHOWN_KEYS = 5
@@ -41,6 +41,7 @@ class Guard(StrEnum):
 
     WITHDRAWAL = "withdrawal"
     MASS_UNKNOWN = MASS_GUARD
+    MASS_AVAILABLE = STANDING_GUARD
     BASELINE = "baseline"
     EMPTINESS = "emptiness"
     ADOPT_COUNT = "adopt_count"

@@ -81,6 +81,9 @@ def _mapped(
     heard: Heard | None,
     explained: dict[str, Explanation] | None,
 ) -> MappedFleet:
+    timeless = tuple(rule for rule in rules.rules if rule.lasting is None)
+    if len(timeless) < len(rules.rules):
+        records = list(records)  # they may be needed twice
     life = SignsOfLife(rules, now=now)
     claims = Claims(rules, life=life, previous=previous)
     for record in records:
@@ -139,6 +142,12 @@ def _mapped(
                 desired[key] = occupied(one, rule)
                 if explained is not None and one.status is EvseStatus.AVAILABLE:
                     explained[key] = Explanation(WHY, "", rule)
+    if claims.stood:
+        without = msgspec.structs.replace(rules, rules=timeless)
+        _mark_stood(
+            desired,
+            _mapped(records, without, now=now, previous=previous, heard=heard, explained=None).desired,
+        )
     rejected = [*claims.rejected, *claims.unclaimed(), *map(_set_aside, ambiguities)]
     return MappedFleet(
         desired=desired,
@@ -150,6 +159,16 @@ def _mapped(
         ambiguous=tuple(sorted(ambiguities, key=lambda one: one.evse_id)),
         remarks=(*told.remarks(), *claims.book.remarks(), *claims.access.remarks(), *shared.remarks()),
     )
+
+
+def _mark_stood(desired: dict[str, Desired], without: Mapping[str, Desired]) -> None:
+    """Name what is Available only by a rule on how long a value has stood. `without`: the same without such rules."""
+    for key, one in desired.items():
+        other = without[key]
+        if one.status is not EvseStatus.AVAILABLE or other.status is EvseStatus.AVAILABLE:
+            continue
+        fallback = other.status if other.cause is Cause.REPORTED else other.fallback
+        desired[key] = msgspec.structs.replace(one, cause=Cause.STOOD, fallback=fallback)
 
 
 def _fallback(verdict: Verdict, published: Mapping[Target, EvseStatus | None]) -> EvseStatus | None:

@@ -84,6 +84,8 @@ def _passed(row: EvseRow) -> bool:
 def _counts(row: EvseRow, *, now: float) -> bool:
     """It has a share in the account."""
     turned_at = row.turned_at
+    if row.cause is Cause.STOOD:
+        return False  # it turned to Available, which has an account of its own
     return row.held and turned_at is not None and turned_at != UNCOUNTED and now - turned_at < DAY
 
 

@@ -45,6 +45,8 @@ class Cause(StrEnum):
     """Given because signs of life or the state are too old."""
     UNMAPPED = "unmapped"
     """Unknown because no table knows the source's value."""
+    STOOD = "stood"
+    """Available because a value has stood for so long, by a rule of the operator."""
 
 
 class Role(StrEnum):
@@ -179,7 +181,7 @@ class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
     """Which writing of the source this is; two reads of one writing are one read. Empty: every read is fresh."""
 
 
-class ConnectorState(msgspec.Struct, frozen=True, gc=False):
+class ConnectorState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The last state seen of one connector, remembered across restarts (Preparing after charging)."""
 
     connector: str
@@ -187,6 +189,8 @@ class ConnectorState(msgspec.Struct, frozen=True, gc=False):
     value: str
     charging: bool
     """In a charging session (or finishing one) when last seen, and not said to be free since."""
+    since: tuple[tuple[str, float], ...] = ()
+    """Rule with `for` that the value matches but for its time → since when it was seen so, without a gap."""
 
 
 class Flaw(StrEnum):

@@ -16,7 +16,8 @@ from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.records import EvseRow, OperatorState, Presence
 
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
-MASS_GUARD = "mass_unknown"
+MASS_GUARD, STANDING_GUARD = "mass_unknown", "mass_available"
+STEP_GUARDS = (MASS_GUARD, STANDING_GUARD)
 """The guard that withholds a step only: what can be read still flows (`oicp_adapter.core.mass`)."""
 
 
@@ -174,7 +175,7 @@ def target(row: EvseRow, policy: PlanPolicy, *, now: float, complete: bool, with
 
     `withheld`: the guard that withholds its change.
     """
-    if withheld == MASS_GUARD and (readable := _readable(row, complete=complete)) is not None:
+    if withheld in STEP_GUARDS and (readable := _readable(row, complete=complete)) is not None:
         return readable
     if withheld or (row.first_missing is None and held_back(row, policy, now=now)):
         return Hold.HOLD if row.quarantine is not None else _as_it_is(row)
@@ -276,7 +277,7 @@ def make_plan(
             else _decide(row, status, now=now, mode=mode, rolling_since=rolling_since)
         )
         if change is not None:
-            beside = guard == MASS_GUARD and change.status is not row.status
+            beside = guard in STEP_GUARDS and change.status is not row.status
             changes.append(_beside(change, row) if beside else _released(change, row, policy))
         elif row.quarantine is not None:
             quarantined += 1

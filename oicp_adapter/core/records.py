@@ -115,7 +115,7 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def unread(self) -> bool:
         """The status comes from staleness or something unmapped: what can be read says otherwise, or nothing."""
-        return self.cause is not Cause.REPORTED and self.desired is not self.fallback
+        return self.cause in (Cause.STALE, Cause.UNMAPPED) and self.desired is not self.fallback
 
     @property
     def believed_shown(self) -> bool:

@@ -82,6 +82,8 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
     """Source values, spelled exactly; "" is a record without a status."""
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Other columns, each with what may stand there: in any case, and with `%` for any characters."""
+    lasting: float | None = None
+    """Seconds for which the value must have stood. None: at once."""
     evse_ids: tuple[EvsePattern, ...] = ()
     vocabulary: str = ""
     """"": any."""
@@ -89,7 +91,11 @@ class OverrideRule(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def about_the_evse(self) -> bool:
         """It looks at nothing that is reported: it says what the EVSE is, connected or not."""
-        return not self.values and all(COLUMNS[column].role in _STANDING for column, _ in self.columns)
+        return (
+            self.lasting is None
+            and not self.values
+            and all(COLUMNS[column].role in _STANDING for column, _ in self.columns)
+        )
 
     def matches(self, record: SourceRecord, *, value: str, key: str, vocabulary: str) -> bool:
         """Whether the rule is about this record of the EVSE `key` ("" where it speaks for a station only). `value`: the

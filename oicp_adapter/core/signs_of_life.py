@@ -65,7 +65,7 @@ class SignsOfLife:
     def __init__(self, rules: MappingRules, *, now: float) -> None:
         self._columns = rules.signs_of_life
         self._silent_is_offline = rules.no_sign_of_life == "offline"
-        self._now = now
+        self.now = self._now = now
         self._future = now + FUTURE_TOLERANCE
         self._silence = rules.heartbeat_interval * rules.missed_heartbeats
         self._interval = rules.heartbeat_interval

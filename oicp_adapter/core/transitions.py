@@ -46,7 +46,7 @@ def acknowledged(
         quarantine=None,
         withdrawn_at=None if shown else row.withdrawn_at,
         turned_at=row.turned_at
-        if row.turned_at != UNCOUNTED and status is row.desired and row.unread
+        if row.turned_at != UNCOUNTED and status is row.desired and (row.unread or row.cause is Cause.STOOD)
         else None,
         changed_at=None if status == row.desired or row.first_missing is not None else row.changed_at,
         said_at=None if status == row.desired or row.first_missing is not None else row.said_at,
@@ -293,7 +293,9 @@ def observed(
         row = replace(row, quarantine=None, changed_at=None, said_at=None)  # refused while it was wanted
     unread_since = _unread_since(row, desired, now)
     returned = desired.cause is Cause.REPORTED and desired.status is row.status and row.acknowledged
-    turned_at = None if returned else row.turned_at
+    # The two accounts are of different steps.
+    other_account = (row.cause is Cause.STOOD) is not (desired.cause is Cause.STOOD)
+    turned_at = None if returned or other_account else row.turned_at
     # Which of two claimants' spellings it is does not matter, and Hubject need not hear of another one.
     spelled = row.source_id if desired.flaw is Flaw.AMBIGUOUS else desired.wire_id
     same = (
@@ -338,7 +340,7 @@ def observed(
 
 def _unread_since(row: EvseRow, desired: Desired, now: float) -> float | None:
     """For each cause anew: a fleet that nobody could read for hours is not believed silent at once."""
-    if desired.cause is Cause.REPORTED:
+    if desired.cause in (Cause.REPORTED, Cause.STOOD):
         return None
     begun = row.unread_since if row.cause is desired.cause else None
     return now if begun is None else begun

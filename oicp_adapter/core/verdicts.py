@@ -123,10 +123,11 @@ class VerdictTable(dict[str | None, Verdict]):
         self.near: Counter[tuple[str, str, str]] = Counter()
         """(column, word, the known word it is taken for) → records."""
 
-    def judge(self, record: SourceRecord, key: str) -> Verdict:
+    def judge(self, record: SourceRecord, key: str, stood: Container[str] = ()) -> Verdict:
         """The verdict on a record: columns before the value, the value, columns after a mute value.
 
-        `key`: of its EVSE, "" if it speaks for a station only. Counts what nobody knows.
+        `key`: of its EVSE, "" if it speaks for a station only. `stood`: the rules whose time is over. Counts
+        what nobody knows.
         """
         if (
             not self._rules
@@ -134,7 +135,7 @@ class VerdictTable(dict[str | None, Verdict]):
             told = self._clean.get(self._all(record))
             if told is not None:
                 return told
-        verdict = (self._by_rule(record, key) if self._rules else None) or self[record.status]
+        verdict = (self._by_rule(record, key, stood) if self._rules else None) or self[record.status]
         if verdict.forgiven:
             self.near["status", verdict.value, verdict.forgiven] += 1
         answer = self._answer(self._others(record))
@@ -231,10 +232,12 @@ class VerdictTable(dict[str | None, Verdict]):
         setting = f"mapping.overrides.{table_key(value)}"
         return Rule(kind=kind, text=text, name=self.vocabulary.name, value=value, setting=setting)
 
-    def _by_rule(self, record: SourceRecord, key: str) -> Verdict | None:
+    def _by_rule(self, record: SourceRecord, key: str, stood: Container[str]) -> Verdict | None:
         """The verdict of the first of the operator's rules that is about this record."""
         value = self.word(record.status)
         for rank, rule in enumerate(self._rules):
+            if rule.lasting is not None and rule.name not in stood:
+                continue
             if rule.matches(record, value=value, key=key, vocabulary=self.vocabulary.name):
                 verdict = self._ruled.get((rank, value))
                 if verdict is None:
@@ -253,7 +256,9 @@ class VerdictTable(dict[str | None, Verdict]):
         )
         if not rule.about_the_evse:
             why = "A rule of the operator reads this report so."
-            return self._verdict(value, row, rule.to, rule=name, why=why)
+            verdict = self._verdict(value, row, rule.to, rule=name, why=why)
+            # A rule about time is meant for what outlasts its session.
+            return verdict if rule.lasting is None else msgspec.structs.replace(verdict, after_charging=None)
         return Verdict(
             target=rule.to,
             rule=name,

@@ -138,6 +138,10 @@ class RuleSettings(Table):
     """Any other column by our name for it: `{ station_id = "S12%" }`."""
     vocabulary: VocabularyName | None = None
     """Only records in this vocabulary."""
+    lasting: Duration | None = Field(default=None, alias="for")
+    """Only when the value has stood for so long since the adapter first saw it: `"30min"`. A restart does not end the
+    wait; another value, a jump of the clock or 15 minutes (three intervals) without a read do. What turns more than
+    half of the published EVSEs (and more than 5) to Available within an hour is withheld."""
 
     @model_validator(mode="after")
     def _is_narrow_enough(self) -> Self:
@@ -171,6 +175,7 @@ class RuleSettings(Table):
             to=self.to,
             values=self.value or (),
             columns=self.conditions,
+            lasting=self.lasting,
             evse_ids=self.evse_id or (),
             vocabulary=self.vocabulary or "",
         )

@@ -43,8 +43,7 @@ def _is_model(kind: Any) -> bool:
 def fields_of(kind: Any) -> Mapping[str, FieldInfo] | None:
     """The keys of a table, of all its variants together; None if `kind` is not one with fixed keys."""
     if _is_model(kind):
-        fields: Mapping[str, FieldInfo] = kind.model_fields
-        return fields
+        return {field.alias or name: field for name, field in kind.model_fields.items()}
     together: dict[str, FieldInfo] = {}
     for variant in variants(kind).values():
         together = {**variant.model_fields, **together}

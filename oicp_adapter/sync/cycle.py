@@ -17,6 +17,7 @@ from oicp_adapter.core.high_water import recollected
 from oicp_adapter.core.model import ActionType, ConnectorState, MappedFleet, SourceRead, SourceRecord
 from oicp_adapter.core.plan import FullLoadPlan, Missing, Mode, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.standing import begun_anew
 from oicp_adapter.core.transitions import (
     distrusted,
     distrusted_state,
@@ -46,6 +47,10 @@ from oicp_adapter.telemetry.log import EventLog
 
 Mapper = Callable[[list[SourceRecord], float, Mapping[str, tuple[ConnectorState, ...]]], MappedFleet]
 """(records, now, remembered connector states) → the mapped fleet."""
+
+
+GAP = 900.0
+"""Seconds without a read, or three intervals, after which nobody knows whether a value has stood."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +323,9 @@ class OperatorSync:
         self, read: SourceRead, work: Work, now: float, report: CycleReport, *, write: bool
     ) -> MappedFleet:
         remembered = {key: row.connectors for key, row in work.rows.items() if row.connectors}
+        last, gap = work.state.last_read_at, max(GAP, 3 * self._policy.delta_interval)
+        if last is None or now - last > gap:
+            remembered = {key: begun_anew(states) for key, states in remembered.items()}
         fleet = self._mapper(read.records, now, remembered)
         unusable = whose(fleet.rejected, work.rows)
         seen = observe(

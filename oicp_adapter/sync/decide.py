@@ -23,6 +23,7 @@ from oicp_adapter.core.guards import (
 from oicp_adapter.core.mass import Steps, mass_guard
 from oicp_adapter.core.plan import Mode, Plan, PlanPolicy, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.standing import standing_guard
 from oicp_adapter.core.unusable import let_pass, unusable_guard
 
 
@@ -94,7 +95,8 @@ class Decider:
         first = first_run_guard(values, rejected=rejected)
         if allowance.adopt is None:  # else a person has said what is to remain
             first = first or all_called_gone(values)
-        refusals = [refusal for refusal in (first, steps.refusal) if refusal is not None]
+        stood = standing_guard(values, self.guards, now=now, operator=self.operator)
+        refusals = [refusal for refusal in (first, steps.refusal, stood) if refusal is not None]
         waiting: tuple[str, ...] = ()
         plan = planned()
         leaving = {change.key for change in plan.withdrawals}

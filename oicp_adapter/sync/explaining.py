@@ -9,7 +9,7 @@ import msgspec
 from oicp_adapter.core.guards import Guard
 from oicp_adapter.core.ids import Prefix
 from oicp_adapter.core.model import Rejected
-from oicp_adapter.core.plan import MASS_GUARD, Missing, Mode, PlanPolicy, gone_at, make_plan, of_writing
+from oicp_adapter.core.plan import STEP_GUARDS, Missing, Mode, PlanPolicy, gone_at, make_plan, of_writing
 from oicp_adapter.core.records import EvseRow, OperatorState
 from oicp_adapter.core.spelling import understood
 from oicp_adapter.core.text import time_text
@@ -157,7 +157,7 @@ def _next(
     row: EvseRow, policy: PlanPolicy, *, writing: str, stopped: str | None, read: bool, now: float
 ) -> str:
     """What a cycle would do with it now. `read`: the source can be read, so what it says of the EVSE is known."""
-    if row.withheld == MASS_GUARD:
+    if row.withheld in STEP_GUARDS:
         return (
             f"not {row.desired} while the {row.withheld} guard withholds it; what can be read goes out unless it is "
             f"Available: {row.fallback or 'nothing'}"

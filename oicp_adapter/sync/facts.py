@@ -18,7 +18,14 @@ from oicp_adapter.ports import AuditEntry, JobRecord, Pause
 from oicp_adapter.sync.reasons import chosen_stop, obstacle, pause_text, unrecorded, why
 from oicp_adapter.telemetry import events
 
-_STANDING = (Guard.FIRST_RUN, Guard.MASS_UNKNOWN, Guard.WITHDRAWAL, Guard.UNUSABLE, Guard.EMPTINESS)
+_STANDING = (
+    Guard.FIRST_RUN,
+    Guard.MASS_UNKNOWN,
+    Guard.MASS_AVAILABLE,
+    Guard.WITHDRAWAL,
+    Guard.UNUSABLE,
+    Guard.EMPTINESS,
+)
 """Guards whose no lasts; a wrong `--adopt N` is answered at once, and the baseline has a line of its own."""
 
 _WARNINGS = (events.ID_AMBIGUOUS, events.GUARD_LET_PASS)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from oicp_adapter.core.guards import forgettable
 from oicp_adapter.core.model import Cause, EvseStatus, MappedFleet, Rejected
 from oicp_adapter.core.records import EvseRow
+from oicp_adapter.core.standing import begun_anew, stands
 from oicp_adapter.core.transitions import missed, observed
 
 
@@ -68,6 +69,8 @@ def observe(
         row = before
         if complete:
             row = missed(before, now=now, last_seen=last_complete_at, unusable=key in unusable)
+        if stands(row):
+            row = replace(row, connectors=begun_anew(row.connectors))
         if complete and forgettable(row, now=now):
             forgotten.append(key)
             continue

@@ -16,6 +16,7 @@ from oicp_adapter.core.mass import entered, is_step
 from oicp_adapter.core.model import ActionType, EvseStatus
 from oicp_adapter.core.plan import Change, FullLoadPlan, Kind
 from oicp_adapter.core.records import EvseRow, IntentRecord, PushIntent, PushRow
+from oicp_adapter.core.standing import is_turn
 from oicp_adapter.oicp.answers import Answer, Reaction
 from oicp_adapter.oicp.messages import PushRequest, body
 from oicp_adapter.ports import Clock, Hub, Ledger
@@ -49,7 +50,7 @@ class Pusher:
         The caller reacts to the answer.
         """
         leaves = frozenset(full.withdraws)
-        steps = [key for key, _, status in full.records if is_step(work.rows[key], status)]
+        steps = [key for key, _, status in full.records if _enters(work.rows[key], status)]
         before = {key: work.rows[key] for key in (*full.withdraws, *steps)}
         now = self._clock.now()
         changed = [
@@ -109,7 +110,7 @@ class Pusher:
         before = {
             change.key: work.rows[change.key]
             for change in changes
-            if change.withdraws or is_step(work.rows[change.key], change.status)
+            if change.withdraws or _enters(work.rows[change.key], change.status)
         }
         now = self._clock.now()
         request = PushRequest(
@@ -301,3 +302,8 @@ def _push_row(push_id: int, answer: Answer, now: float) -> PushRow:
         duration=answer.duration,
         attempts=answer.attempts,
     )
+
+
+def _enters(row: EvseRow, status: EvseStatus | None) -> bool:
+    """The step enters one of the accounts that keep a mass back."""
+    return is_step(row, status) or is_turn(row, status)

@@ -16,6 +16,7 @@ from oicp_adapter.core.mapping import MappingRules, map_fleet
 from oicp_adapter.core.model import ConnectorState, EvseStatus, MappedFleet, SourceRecord
 from oicp_adapter.core.plan import Missing, PlanPolicy
 from oicp_adapter.core.records import EvseRow, OperatorState
+from oicp_adapter.core.rules import OverrideRule
 from oicp_adapter.ledger.mark import HighWaterMark
 from oicp_adapter.ledger.memory import MemoryLedger
 from oicp_adapter.oicp.messages import PushRequest
@@ -49,6 +50,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     baseline: str = "adopted"
     """How it became known; "" while it is unknown."""
     first_full_load: str = "manual"
+    rules: tuple[OverrideRule, ...] = ()
     settle: float = 60.0
     missing: Missing = Missing.EVSE_NOT_FOUND
     missing_after: float = 60.0
@@ -110,6 +112,7 @@ def wired(choices: Choices, world: World) -> OperatorSync:
         heartbeat_interval=choices.heartbeat_interval,
         offline_out_of_service_after=choices.offline_out_of_service_after,
         evse_id_template=choices.template,
+        rules=choices.rules,
     )
 
     def mapper(

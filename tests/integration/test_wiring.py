@@ -166,6 +166,7 @@ SETTINGS: list[tuple[str, object, Places]] = [
         {"MappingRules.signs_of_life": ("updated_at",)},
     ),
     ("operators.KEY.mapping.no_sign_of_life", "offline", {"MappingRules.no_sign_of_life": "offline"}),
+    ("operators.KEY.mapping.rules.KEY.for", "7s", {"OverrideRule.lasting": 7.0}),
     ("operators.KEY.mapping.rules.KEY.to", "Occupied", {"OverrideRule.to": Target.OCCUPIED}),
     (
         "operators.KEY.mapping.rules.KEY.value",
