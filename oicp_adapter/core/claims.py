@@ -5,6 +5,7 @@ The danger: a record that is thrown away silently, or that lands on the wrong EV
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -13,8 +14,8 @@ import msgspec
 
 from oicp_adapter.core.access import Access
 from oicp_adapter.core.ids import EvseId, InvalidId, parse_evse_id
-from oicp_adapter.core.model import ConnectorState, Rejected, SourceRecord
-from oicp_adapter.core.rules import MappingRules, Rule
+from oicp_adapter.core.model import ConnectorState, Rejected, Remark, SourceRecord
+from oicp_adapter.core.rules import MappingRules, Rule, table_key
 from oicp_adapter.core.signs_of_life import Pulse, SignsOfLife
 from oicp_adapter.core.spelling import replacing, setting, suggested
 from oicp_adapter.core.verdicts import NO_VALUE, Verdict, VerdictBook, VerdictTable
@@ -84,6 +85,8 @@ class Claims:
         self._timed = [rule for rule in rules.rules if rule.lasting is not None]
         self.stood = False
         """A rule about how long a value has stood has decided something."""
+        self._waiting: Counter[str] = Counter()
+        """Rule → records it matches but for the time."""
         self._replace = replacing(rules.evse_id_replace)
         self._foreign: set[str] = set()
         """Stations with EVSEs of somebody else."""
@@ -115,6 +118,7 @@ class Claims:
             over = self._over(since)
             verdict = table.judge(record, key, over)
             self.stood = self.stood or verdict.rule.name in over
+            self._waiting.update(name for name, _ in since if name not in over)
         else:
             verdict = table.judge(record, key)
         charging = verdict.charging
@@ -173,6 +177,18 @@ class Claims:
             for rule in self._timed
             if rule.matches(record, value=value, key=key, vocabulary=vocabulary)
         )
+
+    def waits(self) -> list[Remark]:
+        """What rules about time would say, if the values had stood for so long."""
+        return [
+            Remark(
+                text=f"rule {rule.name} waits: {count} records match it, and their values have not stood for so long",
+                fix=f"mapping.rules.{table_key(rule.name)}.for is {rule.lasting:.0f} s; the daemon counts them",
+                amiss=False,
+            )
+            for rule in self._timed
+            if (count := self._waiting[rule.name])
+        ]
 
     def _over(self, since: Iterable[tuple[str, float]]) -> frozenset[str]:
         """Those whose time is over."""

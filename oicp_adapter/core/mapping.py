@@ -157,7 +157,14 @@ def _mapped(
         unmapped=(*claims.book.unmapped(unread), *claims.access.unmapped(), *told.unmapped()),
         duplicates=duplicates,
         ambiguous=tuple(sorted(ambiguities, key=lambda one: one.evse_id)),
-        remarks=(*told.remarks(), *claims.book.remarks(), *claims.access.remarks(), *shared.remarks()),
+        remarks=(
+            *told.remarks(),
+            *claims.book.remarks(),
+            *claims.access.remarks(),
+            *shared.remarks(),
+            # A daemon that waits is doing what it is for; a person who tries something may wonder.
+            *(claims.waits() if explained is not None else ()),
+        ),
     )
 
 

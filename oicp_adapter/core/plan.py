@@ -18,7 +18,7 @@ from oicp_adapter.core.records import EvseRow, OperatorState, Presence
 NOTHING_WITHHELD: Mapping[str, str] = MappingProxyType({})
 MASS_GUARD, STANDING_GUARD = "mass_unknown", "mass_available"
 STEP_GUARDS = (MASS_GUARD, STANDING_GUARD)
-"""The guard that withholds a step only: what can be read still flows (`oicp_adapter.core.mass`)."""
+"""The guards that withhold a step only: what can be read still flows (`core.mass`, `core.standing`)."""
 
 
 class Hold(Enum):

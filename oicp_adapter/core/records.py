@@ -83,6 +83,7 @@ class EvseRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Since when a request about it is unanswered: kept while `in_doubt_since` begins anew."""
     turned_at: float | None = None
     """When it took a step that staleness or something unmapped gave: its share in the mass guard's account for a day.
+    Or a rule on how long a value has stood: in the account of `oicp_adapter.core.standing`, for an hour.
     UNCOUNTED: the step passed by time or by a person's leave, and is not acknowledged yet."""
     fallback: EvseStatus | None = None
     """What the source's words say without what could not be read; None: nothing, or all could be read."""

@@ -65,7 +65,7 @@ class SignsOfLife:
     def __init__(self, rules: MappingRules, *, now: float) -> None:
         self._columns = rules.signs_of_life
         self._silent_is_offline = rules.no_sign_of_life == "offline"
-        self.now = self._now = now
+        self.now = now
         self._future = now + FUTURE_TOLERANCE
         self._silence = rules.heartbeat_interval * rules.missed_heartbeats
         self._interval = rules.heartbeat_interval
@@ -158,7 +158,7 @@ class SignsOfLife:
     def zone_error(self, pulses: Collection[Pulse]) -> float | None:
         """By how many hours the times of most chargers are wrong alike (positive: ahead); None if they are not."""
         times = [pulse.ahead if pulse.ahead is not None else pulse.newest for pulse in pulses]
-        apart = [time - self._now for time in times if time is not None and time > NEVER]
+        apart = [time - self.now for time in times if time is not None and time > NEVER]
         if len(apart) * 2 <= len(pulses):
             return None
         hours = round((median(apart) + self._interval / 2) / HALF_HOUR) * HALF_HOUR

@@ -1,7 +1,8 @@
 """What a rule with `for` may not do: turn a map to Available at once. Pure.
 
 The danger: an export that stands still while its date goes on, and half of a fleet is free that nobody has looked at.
-One charger after another over a day is ordinary. What is withheld is the step only, as in `oicp_adapter.core.mass`.
+One charger after another over a day is ordinary. What is withheld is the step only, as in `oicp_adapter.core.mass`;
+it never passes by time, which has already been the reason for the step.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def standing_guard(
             + f": {total} of {fleet} published is more than {policy.mass_share:.0%}"
         ),
         hint=(
-            "find out whether the export still moves; if they are really free, say so without `for` in that rule and "
-            f"reload the daemon (SIGHUP), see: oicp-adapter plan {operator}"
+            "find out whether the export still moves; it passes when fewer are left, not by time; those that are "
+            "really free can be named in a rule before it, without `for` (value and evse_id), then reload the daemon "
+            f"(SIGHUP), see: oicp-adapter plan {operator}"
         ),
         keys=tuple(sorted(keys)),
         kind="Available, stood",
