@@ -55,7 +55,7 @@ def test_every_word_that_platforms_read_differently_is_treated(word: str) -> Non
 def test_the_examples_of_the_page_load() -> None:
     # What people copy is refused.
     blocks = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         rules = (
             load(MINIMAL + block.replace("operators.example", "operators.slb")).operators["slb"].mapping_rules
