@@ -115,10 +115,11 @@ class Claims:
         since: tuple[tuple[str, float], ...] = ()
         if self._timed:
             since = self._standing(record, table, key, place)
-            over = self._over(since)
+            over = self._over(since) if since else frozenset()
             verdict = table.judge(record, key, over)
             self.stood = self.stood or verdict.rule.name in over
-            self._waiting.update(name for name, _ in since if name not in over)
+            for name, _ in since:
+                self._waiting[name] += name not in over
         else:
             verdict = table.judge(record, key)
         charging = verdict.charging
@@ -164,6 +165,14 @@ class Claims:
         self, record: SourceRecord, table: VerdictTable, key: str, place: str
     ) -> tuple[tuple[str, float], ...]:
         """The rules with `for` that match but for their time, each since when."""
+        value, vocabulary = table.word(record.status), table.vocabulary.name
+        names = [
+            rule.name
+            for rule in self._timed
+            if rule.matches(record, value=value, key=key, vocabulary=vocabulary)
+        ]
+        if not names:
+            return ()
         said, now = (record.status or "").strip() or NO_VALUE, self._life.now
         if key:
             states = self._previous.get(key, ())
@@ -171,12 +180,7 @@ class Claims:
         else:
             before = self._by_place.get(place)
         since = dict(before.since) if before is not None and before.value == said else {}
-        value, vocabulary = table.word(record.status), table.vocabulary.name
-        return tuple(
-            (rule.name, min(since.get(rule.name, now), now))
-            for rule in self._timed
-            if rule.matches(record, value=value, key=key, vocabulary=vocabulary)
-        )
+        return tuple((name, min(since.get(name, now), now)) for name in names)
 
     def waits(self) -> list[Remark]:
         """What rules about time would say, if the values had stood for so long."""
