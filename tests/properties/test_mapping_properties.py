@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,3 +136,107 @@ def test_another_stations_record_never_touches_an_evse(
     )
     alone, together = map_fleet(fleet, rules, now=NOW), map_fleet([*fleet, stranger], rules, now=NOW)
     assert {key: together.desired[key] for key in alone.desired} == alone.desired
+
+
+tables_only = rule_sets.map(lambda rules: msgspec.structs.replace(rules, rules=()))
+"""Without the operator's own rules, which may say what an EVSE is, whatever it reports."""
+
+
+def _available(fleet: list[SourceRecord], rules: MappingRules) -> set[str]:
+    mapped = map_fleet(fleet, rules, now=NOW)
+    return {key for key, desired in mapped.desired.items() if desired.status is EvseStatus.AVAILABLE}
+
+
+def _unreadable(record: SourceRecord, *columns: str) -> SourceRecord:
+    return msgspec.structs.replace(
+        record, **dict.fromkeys(columns), unread=tuple((column, "29.02.2025 25:61") for column in columns)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(fleets, tables_only)
+def test_nothing_is_available_where_no_time_that_counts_can_be_read(
+    fleet: list[SourceRecord], rules: MappingRules
+) -> None:
+    # A dead fleet whose heartbeat was rewritten in German notation comes back as free.
+    silent = [_unreadable(record, "last_heartbeat", "last_seen") for record in fleet]
+    assert not _available(silent, rules)
+    rules = msgspec.structs.replace(rules, stale_after=900.0)
+    assert not _available([_unreadable(record, "updated_at") for record in fleet], rules)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(records, min_size=1, max_size=7), tables_only, st.data())
+def test_one_time_that_cannot_be_read_makes_nothing_available(
+    fleet: list[SourceRecord], rules: MappingRules, data: st.DataObject
+) -> None:
+    # It says as little as an empty cell, and never more.
+    column = data.draw(st.sampled_from(["updated_at", "last_heartbeat", "last_seen"]))
+    at = data.draw(st.integers(0, len(fleet) - 1))
+    before, one, after = fleet[:at], fleet[at], fleet[at + 1 :]
+    empty = msgspec.structs.replace(one, **{column: None})
+    dirty = _unreadable(one, column)
+    assert _available([*before, dirty, *after], rules) <= _available([*before, empty, *after], rules)
+
+
+@pytest.mark.parametrize("column", ["status", "connection", "station_status", "lifecycle", "publish"])
+@settings(max_examples=100, deadline=None)
+@given(fleets, tables_only, st.sampled_from(["Kaputt", "vielleicht", "!Kaputt", "0x1"]))
+def test_nothing_is_available_where_nobody_knows_the_words_of_a_column(
+    column: str, fleet: list[SourceRecord], rules: MappingRules, word: str
+) -> None:
+    # A backend's update renames its words, and every broken charger is free. (`charging` is asked only where the
+    # status says nothing.)
+    rules = msgspec.structs.replace(rules, configured=(column,))
+    assert not _available([msgspec.structs.replace(record, **{column: word}) for record in fleet], rules)
+
+
+@pytest.mark.parametrize(
+    "column", ["status", "connection", "station_status", "lifecycle", "charging", "publish"]
+)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(records, min_size=1, max_size=7), tables_only, st.data())
+def test_a_word_that_nobody_knows_makes_nothing_available(
+    column: str, fleet: list[SourceRecord], rules: MappingRules, data: st.DataObject
+) -> None:
+    # Beside other rows, connectors and stations, too: it says as little as an empty cell, and never more.
+    rules = msgspec.structs.replace(rules, configured=(column,))
+    at = data.draw(st.integers(0, len(fleet) - 1))
+    word = data.draw(st.sampled_from(["Kaputt", "vielleicht", "!Kaputt", "0x1"]))
+    before, one, after = fleet[:at], fleet[at], fleet[at + 1 :]
+    empty = msgspec.structs.replace(one, **{column: None})
+    dirty = msgspec.structs.replace(one, **{column: word})
+    assert _available([*before, dirty, *after], rules) <= _available([*before, empty, *after], rules)
+
+
+one_charger = st.lists(
+    st.builds(
+        SourceRecord,
+        evse_id=st.sampled_from(["DE*ABC*E1", "DE*ABC*E2", "DE*ABC*E3"]),
+        station_id=st.just("S1"),
+        status=st.sampled_from(["Available", "Charging", "Faulted", "Kaputt"]),
+        vocabulary=st.just("ocpp1.6"),
+        last_heartbeat=times,
+        publish=st.sampled_from([None, None, "Kaputt"]),
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("shared", ["station", (parse_evse_pattern("DE*ABC*%"),)], ids=["station", "pattern"])
+@settings(max_examples=100, deadline=None)
+@given(fleet=one_charger, rules=rule_sets)
+def test_evses_that_share_a_charger_are_never_more_available_for_it(
+    shared: object, fleet: list[SourceRecord], rules: MappingRules
+) -> None:
+    # A setting against double promises that frees what is broken or silent.
+    alone = map_fleet(fleet, rules, now=NOW).desired
+    joined = map_fleet(fleet, msgspec.structs.replace(rules, shared=shared), now=NOW).desired
+    assert joined.keys() == alone.keys()
+    for key, before in alone.items():
+        after = joined[key]
+        if after.status is not before.status:
+            assert (before.status, after.status) == (EvseStatus.AVAILABLE, EvseStatus.OCCUPIED)
+        elif after.fallback is not before.fallback:
+            assert (before.fallback, after.fallback) == (EvseStatus.AVAILABLE, EvseStatus.OCCUPIED)
