@@ -236,7 +236,7 @@ class Claims:
     def hear(self, times: Mapping[str, float]) -> None:
         """Take in signs of life that are no times of the source: station, or EVSE without one → when."""
         for who, at in times.items():
-            pulse = Pulse(newest=at)
+            pulse = Pulse(newest=at, given=False)
             if who in self.by_evse:
                 claims = self.by_evse[who]
                 claims[:] = [

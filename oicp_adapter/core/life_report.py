@@ -29,7 +29,7 @@ class LifeReport:
         if verdict.holds_offline:
             return
         self._evses += 1
-        if pulse is not None:
+        if pulse is not None and pulse.given:
             self._pulses.append(pulse)
         elif not claim.online and claim.connection is None:
             self._silent += 1

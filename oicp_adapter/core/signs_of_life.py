@@ -41,6 +41,8 @@ class Pulse(msgspec.Struct, frozen=True, gc=False):
     """A column with a time that cannot be read, or lies ahead; "" if there is none."""
     written: str = ""
     """What stands there; "" of one that lies ahead."""
+    given: bool = True
+    """The source gives such a time; else we only saw a word change."""
 
     def since(self, limit: float) -> bool:
         """One of the times is not older than `limit`."""
@@ -48,7 +50,7 @@ class Pulse(msgspec.Struct, frozen=True, gc=False):
 
     def with_(self, other: Pulse) -> Pulse:
         """Both together, whichever comes first."""
-        if not self.column and not other.column:  # the usual case, kept fast
+        if not self.column and not other.column and self.given is other.given:  # the usual case, kept fast
             return self if other.newest is None or (self.newest or NEVER) >= other.newest else other
         first = min((self, other), key=lambda one: (not one.column, not one.written, one.column, one.written))
         return Pulse(
@@ -56,6 +58,7 @@ class Pulse(msgspec.Struct, frozen=True, gc=False):
             ahead=min((one.ahead for one in (self, other) if one.ahead is not None), default=None),
             column=first.column,
             written=first.written,
+            given=self.given or other.given,
         )
 
 

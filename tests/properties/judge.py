@@ -181,7 +181,15 @@ class Judge(Watch, Watcher):
         self.in_flight = self.full_doubt = None
         for forgotten in (self.doubt, self.gone):
             forgotten.clear()
-        for keys in (self.settled, self.known, self.current, self.perhaps, self.tried, self.trying):
+        for keys in (
+            self.settled,
+            self.known,
+            self.current,
+            self.perhaps,
+            self.tried,
+            self.trying,
+            self.ours,
+        ):
             keys.clear()
         self.sizes.clear()
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from oicp_adapter.core.heard import Heard
 from oicp_adapter.core.ids import parse_prefix
 from oicp_adapter.core.mapping import map_fleet
 from oicp_adapter.core.model import NEVER, Cause, Desired, MappedFleet, SourceRecord
@@ -164,3 +165,14 @@ def test_a_fleet_that_is_dead_names_no_zone() -> None:
     # A backend that stopped at night is no wrong clock: its times spread.
     fleet = mapped(*(record(n, last_seen=NOW - 7200 - 1200 * n) for n in range(40)))
     assert fleet.remarks == ()
+
+
+def test_a_word_that_we_saw_change_is_not_a_time_that_the_source_gives() -> None:
+    # "Some EVSEs give no sign of life" is said of a source that gives none at all, after its first change.
+    heard, rows = Heard(RULES), [record(number, station_id=f"S{number}") for number in range(3)]
+    map_fleet(rows, RULES, now=NOW - 10, heard=heard)
+    rows[0] = record(0, station_id="S0", status="Charging")
+    fleet = map_fleet(rows, RULES, now=NOW, heard=heard)
+    (remark,) = fleet.remarks
+    assert not remark.amiss
+    assert remark.text == "3 EVSEs give no sign of life and are never offline"
