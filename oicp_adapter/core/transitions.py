@@ -77,7 +77,7 @@ def doubted(row: EvseRow, action: ActionType, *, now: float, push_id: int | None
     if action is ActionType.FULL_LOAD and not_in_it:
         return row
     presence = Presence.UNKNOWN
-    if not row.believed_shown and not row.wanted:
+    if not row.may_be_shown and not row.wanted:
         presence = Presence.ABSENT
     elif action is ActionType.UPDATE and row.presence is Presence.PRESENT:
         presence = Presence.PRESENT
@@ -216,7 +216,7 @@ def distrusted(row: EvseRow, *, now: float) -> EvseRow:
 
     What was not shown and is not wanted is removed once more, and is no withdrawal.
     """
-    stays_off = not row.believed_shown and not row.wanted
+    stays_off = not row.may_be_shown and not row.wanted
     presence = Presence.ABSENT if stays_off else Presence.UNKNOWN
     return replace(row, presence=presence, in_doubt_since=now, doubted_at=first_doubt(row, now=now))
 

@@ -315,9 +315,10 @@ class Judge(Watch, Watcher):
             wanted = self.wanted()
             robbed = {key for key in left if wanted.get(key) is not None and key not in self.accused}
             if run.allowance.withdrawals is None:
-                robbed |= (left & self.unusable()) - self.accused - run.earlier
+                robbed |= (left & self.unusable() & self.ours) - self.accused - run.earlier
             assert not robbed, f"P4: withdrawn although the source has them: {sorted(robbed)}"
-            early = {key for key in left if key not in self.accused and not self.may_go(key)}
+            before_us = self.before_us - self.ours if move.push.action == "fullLoad" else set()
+            early = {key for key in left - before_us if key not in self.accused and not self.may_go(key)}
             assert not early, f"P4: withdrawn after one snapshot: {sorted(early)}"
         if run.allowance.adopt is not None and move.push.action == "fullLoad":
             left -= self.before_us

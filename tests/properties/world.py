@@ -168,8 +168,9 @@ class Backend:
         return {key: None if status == "EvseNotFound" else status for key, status in found.items()}
 
     def unusable(self) -> set[str]:
-        """Keys of EVSEs that are in the backend, in records that do not name them."""
-        return {key_of(wire) for wire in self.nameless if wire in self.evses}
+        """Keys of EVSEs that are in the backend, in records that do not name them, and in no other."""
+        named = {one.evse_id for one in self.odd}
+        return {key_of(wire) for wire in self.nameless if wire in self.evses and wire not in named}
 
 
 CLAIMED = Said(None, "unmapped")
@@ -416,7 +417,7 @@ class World:
             if key in self.judge.disturbed and not removals:
                 continue
             target = wanted.get(key)
-            if target is None and key not in self.judge.known:
+            if target is None and key not in self.judge.known & self.judge.ours:
                 continue  # held since before us, and never ours: only a full load that is allowed removes it
             if target is None and (not removals or self.choices.missing is Missing.KEEP):
                 continue
