@@ -12,6 +12,7 @@ from oicp_adapter.core.records import EvseRow, OpenPush, OperatorState, Picture,
 from oicp_adapter.core.transitions import (
     absent,
     acknowledged,
+    distrusted,
     doubted,
     full_load_applied,
     full_load_doubted,
@@ -136,6 +137,7 @@ def test_only_an_update_in_doubt_leaves_presence_known(
         ({"status": EvseStatus.EVSE_NOT_FOUND, "desired": AVAILABLE}, Presence.UNKNOWN),
         ({"presence": Presence.ABSENT, "status": None, "desired": AVAILABLE}, Presence.UNKNOWN),
         ({"first_missing": NOW - 90}, Presence.UNKNOWN),
+        ({"presence": Presence.UNKNOWN, "status": None, "first_missing": NOW - 90}, Presence.UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("action", [ActionType.FULL_LOAD, ActionType.DELETE])
@@ -156,6 +158,13 @@ def test_an_update_in_doubt_does_not_bring_back_who_stays_removed() -> None:
     assert not doubted(row(**removed), ActionType.UPDATE, now=NOW, push_id=9).may_be_shown
     returned = removed | {"desired": AVAILABLE}
     assert doubted(row(**returned), ActionType.UPDATE, now=NOW, push_id=9).may_be_shown
+
+
+def test_a_distrusted_ledger_does_not_make_absent_what_hubject_may_hold_from_before_us() -> None:
+    # Nobody ever had an answer about it: once absent, it is inserted where it is, or never removed.
+    before = row(presence=Presence.UNKNOWN, status=None, first_missing=NOW - 90)
+    assert distrusted(before, now=NOW).may_be_shown
+    assert not distrusted(row(status=NOT_FOUND, first_missing=NOW - 90), now=NOW).may_be_shown
 
 
 def test_a_full_load_in_doubt_counts_and_an_applied_one_forgets_the_count() -> None:
