@@ -100,6 +100,15 @@ def test_hubject_that_rejects_the_operator_exits_4_with_its_words(house: House) 
     assert len(house.requests()) == 1, "what retrying cannot cure is not hammered"
 
 
+def test_a_fleet_refused_whole_exits_4_and_says_what_to_upload(house: House) -> None:
+    # In the field: the EVSE data is not uploaded yet; cron saw 273 refusals and exit code 0.
+    house.exports(fleet(12))
+    house.configure()
+    house.simulator.set_evse_data([])
+    _clear(house.call("sync"), 4, "missing for EvseIDs", "PushEVSEData")
+    assert house.holds() == {}
+
+
 def test_after_a_429_nothing_is_advised_that_would_send_nothing(house: House) -> None:
     # In the field: "sync --now", which does not send before the time that Hubject has asked for either.
     house.exports(fleet(5))
