@@ -65,8 +65,11 @@ class Script:
             raise outcome
         return CycleReport(job=job, full_load=self.full_load if job == "full" else "", full_records=1)
 
-    def hasten(self, key: str | None) -> int:
-        return 1
+    def hasten(self, key: str | None) -> frozenset[str]:
+        return frozenset(("DEABCE1",))
+
+    def retry(self, keys: frozenset[str]) -> CycleReport:
+        return self._do("reconcile")
 
     def delta(self) -> CycleReport:
         return self._do("delta")
