@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-# With several outcomes the worst decides, in this order (DESIGN section 5).
+# With several outcomes the worst decides, in this order.
 _EXIT_ORDER = (2, 5, 4, 3, 1, 0)
 
 

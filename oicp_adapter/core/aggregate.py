@@ -1,7 +1,7 @@
 """Several connectors, one EVSE: one status for the EVSE at one station. Total and order-independent.
 
 The danger: a free connector next to one in use is not a free EVSE (one vehicle per EVSE), and a faulted
-station is out of service whatever its connectors still say. Order of the rules: DESIGN section 4.
+station is out of service whatever its connectors still say. Order of the rules: docs/mapping.md.
 """
 
 from __future__ import annotations

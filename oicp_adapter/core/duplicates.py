@@ -27,7 +27,7 @@ _NO_LINK = Link(unmapped=False, word="")
 
 
 def settle(claims: Sequence[Claim]) -> Claim:
-    """The claim that holds (DESIGN section 4, "dirty snapshots").
+    """The claim that holds (docs/mapping.md).
 
     Removed and skipped lose to anything else; then the newest; claims without a time compete with the
     newest ones by severity.

@@ -2,7 +2,7 @@
 
 The danger: in an EvseID `*` is a separator and not a wildcard. Who ends a pattern in `*` means "and so on", and would
 get a rule that matches next to nothing; that is refused. Patterns compare identities, so in ISO ids neither
-`*` nor case counts (`DE*ABC*E1%` is also about deabce17); in DIN ids the separators do (DESIGN section 3).
+`*` nor case counts (`DE*ABC*E1%` is also about deabce17); in DIN ids the separators do (docs/oicp-notes.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """EvseID and OperatorID: what is valid, what is equal, what belongs to whom.
 
 The danger: two spellings of one EVSE taken for two EVSEs, or two EVSEs taken for one, send a status to the
-wrong charger. Source: OICP 2.3 data types EvseIDType and OperatorIDType; identity as in DESIGN section 3:
+wrong charger. Source: OICP 2.3 data types EvseIDType and OperatorIDType; identity as in docs/oicp-notes.md:
 ISO ids ignore `*` and case, DIN ids ignore only a leading `+` (their separators count).
 """
 

@@ -1,7 +1,7 @@
 """A source's records → what Hubject should hold, each status with the rule that made it.
 
 The danger is the whole product's: a wrong cell sends drivers to dead chargers. Pure, total, independent of
-the order of the records; one bad record never stops another (DESIGN section 4, P5).
+the order of the records; one bad record never stops another (docs/mapping.md, P5).
 """
 
 from __future__ import annotations

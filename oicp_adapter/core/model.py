@@ -170,7 +170,7 @@ class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
 
     records: list[SourceRecord]
     complete: bool
-    """Only a complete read may let an EVSE go (DESIGN section 5)."""
+    """Only a complete read may let an EVSE go."""
     columns: Columns | None = None
     """What is read and what is not; None where a format fixes the names."""
     problems: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ from oicp_adapter.core.records import (
 _BETWEEN = "; "
 """Stands between those who asked for a full load."""
 REASSERT_AFTER = 10
-"""A record that was in doubt is pushed once more after this many times `settle` (DESIGN section 2)."""
+"""A record that was in doubt is pushed once more after this many times `settle` (docs/guarantees.md)."""
 
 
 def acknowledged(

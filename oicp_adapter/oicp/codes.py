@@ -1,7 +1,7 @@
 """OICP status codes as data: what each means for a status push, and what a person can do about it.
 
 The danger: a permanent refusal taken for a passing one hammers Hubject, a passing one taken for permanent
-stops the fleet. Source: OICP 2.3 eRoamingStatusCode, and answers seen in the field (DESIGN section 3).
+stops the fleet. Source: OICP 2.3 eRoamingStatusCode, and answers seen in the field (docs/oicp-notes.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The danger: an answer taken for success that was none loses a status for good; so only HTTP 200 with
 `Result` true and code 000 is success, and an answer that says nothing readable, or contradicts itself, is
-in doubt. Never decides by the HTTP status where the body says more. Source: DESIGN section 3.
+in doubt. Never decides by the HTTP status where the body says more. Source: docs/oicp-notes.md.
 """
 
 from __future__ import annotations

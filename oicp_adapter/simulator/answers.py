@@ -1,6 +1,6 @@
 """Every answer Hubject has been seen to give, as data: status, body shape, charset, headers.
 
-Source: DESIGN section 3, table "Answers". The differences in shape are the point: 200 may be a refusal,
+Source: docs/oicp-notes.md "Answers". The differences in shape are the point: 200 may be a refusal,
 401/403/404/500 carry a StatusCode but no Result, 400 carries neither, an nginx page has no Process-ID, and
 the charset varies.
 """

@@ -2,8 +2,8 @@
 and bad.
 
 Keys are made at run time and mean nothing outside a test. The client certificate carries the OperatorID as
-common name: that is how the simulator, like Hubject, knows whose messages a connection may carry (DESIGN
-section 3 "TLS").
+common name: that is how the simulator, like Hubject, knows whose messages a connection may carry
+(docs/oicp-notes.md "TLS").
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""The answer each fault puts in place of the true one (DESIGN section 3, table "Answers")."""
+"""The answer each fault puts in place of the true one (docs/oicp-notes.md "Answers")."""
 
 from collections.abc import Callable
 from email.utils import formatdate

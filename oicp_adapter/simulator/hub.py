@@ -88,7 +88,7 @@ class Hub:
         return None
 
     def refuse_provider(self, provider: str, peer: Peer | None) -> Answer | None:
-        """Only a partner that also holds an EMP role may read back (DESIGN section 3 "Endpoints")."""
+        """Only a partner that also holds an EMP role may read back (docs/oicp-notes.md "The request")."""
         if peer is not None and not _valid_now(peer):
             return answers.unauthorized()
         return None if provider_key(provider) in self._providers else answers.no_subscription()
@@ -193,7 +193,7 @@ class Hub:
             self.rates.clear()
 
     def note_spelling(self, operator: str, push: StatusPush) -> None:
-        """OICP accepts small letters; a careful client sends capitals (DESIGN section 3 "Identifiers")."""
+        """OICP accepts small letters; a careful client sends capitals (docs/oicp-notes.md "Identity of ids")."""
         small = next((wire for wire, _ in push.records if not wire.isupper() and wire != wire.upper()), None)
         if small or push.operator != push.operator.upper():
             self.breach("lower_case_id", operator, f"letters must be upper case: {small or push.operator}")

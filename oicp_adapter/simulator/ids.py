@@ -1,7 +1,7 @@
 """When two identifiers mean the same charging point: the simulator's own reading, so that it cannot share the
 adapter's.
 
-Source: DESIGN section 3 "Identifiers". A *key* is the identity of an id: two ids are equal exactly if their
+Source: docs/oicp-notes.md "Identity of ids". A *key* is the identity of an id: two ids are equal exactly if their
 keys are. ISO keys hold no `*` and only upper case, so country (2) and operator (3) sit at fixed places; DIN
 keys keep their separators, which count. ISO keys start with a letter and DIN keys with a digit: they never
 meet.

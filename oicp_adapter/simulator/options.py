@@ -14,7 +14,7 @@ DEFAULT_PORT = 9400
 """The port `oicp-adapter simulate` uses."""
 
 CALLS_PER_MINUTE: Mapping[str, int] = {"status": 2000, "data": 375, "pull-by-id": 300, "pull-by-operator": 75}
-"""Hubject's acceptable use policy, per operator or provider (DESIGN section 3 "Limits")."""
+"""Hubject's acceptable use policy, per operator or provider (docs/oicp-notes.md "Limits")."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The two read-backs, which only a partner with an EMP role may use (DESIGN section 3 "Endpoints").
+"""The two read-backs, which only a partner with an EMP role may use (docs/oicp-notes.md "The request").
 
 An id nobody pushed comes back as `EvseNotFound`, not as an error and not left out.
 """

@@ -1,7 +1,7 @@
 """What the simulated Hubject holds, and what the four actions do to it. Pure: no clock, no network.
 
 Danger: a `fullLoad` replaces everything the operator has, and an empty one is legal (OICP PushEvseStatus,
-DESIGN section 3 "Request"). How much it took away is counted, never silently done.
+docs/oicp-notes.md "The request"). How much it took away is counted, never silently done.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -142,7 +142,7 @@ def _delete(shelf: Shelf, keys: Sequence[str]) -> Applied:
 
 
 class EvseData:
-    """Which EVSEs have EVSE data. `None` inside means the check is off (DESIGN section 3, code 603)."""
+    """Which EVSEs have EVSE data. `None` inside means the check is off (docs/oicp-notes.md, code 603)."""
 
     def __init__(self, evse_ids: Iterable[str] | None = None) -> None:
         self._known: set[str] | None = None

@@ -1,7 +1,7 @@
 """Counts calls per minute and sees which of them were open at the same time. Pure: the caller supplies the
 time.
 
-Hubject works on parallel pushes in parallel, so a small one may overtake a big one (DESIGN section 2, P2). A
+Hubject works on parallel pushes in parallel, so a small one may overtake a big one (docs/guarantees.md, P2). A
 request is open from the first byte of its head until its answer is sent or its connection is closed, whatever
 the server does.
 """

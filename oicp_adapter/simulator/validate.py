@@ -2,7 +2,7 @@
 
 A valid body is decoded once into structs (a million records in well under a second). Only an invalid one is
 walked a second time, generically, to name every field at fault the way Hubject does:
-`operatorEvseStatus.evseStatusRecord[3].evseID` (DESIGN section 3, answer 400).
+`operatorEvseStatus.evseStatusRecord[3].evseID` (docs/oicp-notes.md "Answers").
 """
 
 from collections.abc import Callable, Iterator

@@ -27,7 +27,7 @@ from oicp_adapter.sync.work import Work
 from oicp_adapter.telemetry import events
 
 OLD_AFTER = 900.0
-"""Seconds: a source's picture older than this is a WARNING (DESIGN section 5)."""
+"""Seconds: a source's picture older than this is a WARNING."""
 UNMAPPED_TOLD = 1000
 """Values per run that get a line; a source of ever new values must not fill memory and log."""
 UNDECODABLE = " cannot be decoded: "

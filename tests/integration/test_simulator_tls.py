@@ -138,7 +138,7 @@ def test_a_key_of_another_certificate_does_not_load(authority: Certificates, tmp
 
 
 def test_tls_below_1_2_is_not_spoken(authority: Certificates) -> None:
-    # DESIGN section 3: TLS 1.2 or newer.
+    # docs/oicp-notes.md "TLS": TLS 1.2 or newer.
     context = authority.server_context(required=True, check_time=True, maximum=ssl.TLSVersion.TLSv1_3)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 

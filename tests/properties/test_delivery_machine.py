@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: P1-P6 hold (DESIGN section 2).
+"""Whatever happens, in whatever order: P1-P6 hold (docs/guarantees.md).
 
 OICP_TORTURE=N runs N sequences, another choice of them on every run; `scripts/torture` uses it. Without it the run is
 the same each time: 300 sequences. From 2,000 on every fault must have met every action, and there the machine still

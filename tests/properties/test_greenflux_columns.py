@@ -31,7 +31,7 @@ def contract(
     charging: str | None,
     connector: str | None,
 ) -> str:
-    """DESIGN section 4, "GreenFlux reports columns", in its order."""
+    """The columns of GreenFlux reports, in their order."""
     if lifecycle in ("Deprecated", "Stock"):
         return "EvseNotFound"
     if connection not in ("Online", None):

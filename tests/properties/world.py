@@ -51,7 +51,7 @@ OCPI = {
     "PLANNED": None,
     "KAPUTT": "Unknown",
 }
-"""OCPI status → OICP status; None: not published. Written from DESIGN section 4, not from the code."""
+"""OCPI status → OICP status; None: not published. Written from docs/mapping.md, not from the code."""
 
 
 def evse(number: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 from oicp_adapter.errors import ConfigurationError
 from oicp_adapter.settings import Settings, load_settings
 
-# DESIGN section 5, word for word: the file every reader of the README starts from.
+# The file every reader of the README starts from.
 MINIMAL = """\
 [hubject]
 base_url = "http://127.0.0.1:9400/api/oicp"   # or environment = "qa" | "prod"

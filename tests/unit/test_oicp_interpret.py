@@ -1,4 +1,4 @@
-"""Every answer of DESIGN section 3, and whatever else may come."""
+"""Every answer of docs/oicp-notes.md, and whatever else may come."""
 
 from __future__ import annotations
 

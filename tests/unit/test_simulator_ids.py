@@ -1,4 +1,4 @@
-"""The simulator's own reading of identifiers (DESIGN section 3 "Identifiers")."""
+"""The simulator's own reading of identifiers (docs/oicp-notes.md "Identity of ids")."""
 
 import pytest
 
