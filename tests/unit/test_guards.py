@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from oicp_adapter.core.guards import (
@@ -36,22 +35,11 @@ from oicp_adapter.core.records import (
     Presence,
     Quarantine,
 )
+from tests.fakes.rows import row
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
 POLICY = GuardPolicy()
-
-
-def row(name: str, /, **more: Any) -> EvseRow:
-    known = EvseRow(
-        key=name,
-        wire_id=name,
-        source_id=name,
-        presence=Presence.PRESENT,
-        status=EvseStatus.AVAILABLE,
-        desired=EvseStatus.AVAILABLE,
-    )
-    return msgspec.structs.replace(known, **more)
 
 
 def fleet(count: int) -> list[EvseRow]:

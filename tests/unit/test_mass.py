@@ -11,23 +11,12 @@ from oicp_adapter.core.guards import GuardPolicy, Refusal
 from oicp_adapter.core.mass import Steps, is_step, mass_guard
 from oicp_adapter.core.model import Cause, EvseStatus
 from oicp_adapter.core.records import UNCOUNTED, EvseRow, Presence
+from tests.fakes.rows import row
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
 POLICY = GuardPolicy()
 UNKNOWN = EvseStatus.UNKNOWN
-
-
-def row(name: str, /, **more: Any) -> EvseRow:
-    known = EvseRow(
-        key=name,
-        wire_id=name,
-        source_id=name,
-        presence=Presence.PRESENT,
-        status=EvseStatus.AVAILABLE,
-        desired=EvseStatus.AVAILABLE,
-    )
-    return msgspec.structs.replace(known, **more)
 
 
 def waiting(
